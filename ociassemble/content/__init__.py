@@ -1,0 +1,1 @@
+"""Bytes by digest: blobs that open lazily and verify themselves, the store on disk, the codecs."""

@@ -1,0 +1,13 @@
+"""Annotation keys (image-spec annotations.md) and our own."""
+
+from __future__ import annotations
+
+REF_NAME = "org.opencontainers.image.ref.name"
+BASE_NAME = "org.opencontainers.image.base.name"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+CREATED = "org.opencontainers.image.created"
+
+# The key of the `LayerPlan` a layer was built from: lets a later build recognise the layer in a manifest.
+LAYER_KEY = "dev.ociassemble.layer.key"
+# Where an assembled base came from: "debian".
+BASE_SOURCE = "dev.ociassemble.base.source"

@@ -1,0 +1,1 @@
+"""The plan: pure values from which layers are built; JSON both ways; no I/O."""

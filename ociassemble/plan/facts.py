@@ -1,0 +1,94 @@
+"""Facts about a base image: what an application must know of it, read once from its layers and config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ociassemble.oci.platform import Platform
+
+
+class DirectoryFact(NamedTuple):
+    """A folder of the base. `path` as in `layer.entry.Entry`; the root is ""."""
+
+    path: str
+    mode: int  # permission bits, 0o0000 to 0o7777
+    uid: int
+    gid: int
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is what a missing parent would be given anyway: 0755 0:0."""
+        return (self.mode, self.uid, self.gid) == (0o755, 0, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PythonFacts:
+    """The interpreter of a base and where it looks for packages; all paths absolute in the image."""
+
+    interpreter: str  # "/usr/bin/python3.13"
+    minor: str  # "3.13"
+    version: str  # "3.13.5", or "" where nothing tells
+    prefix: str  # "/usr/local": where scripts (prefix/bin), data and headers go
+    site: str  # "/usr/local/lib/python3.13/dist-packages"
+    free_threaded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseFacts:
+    """All that planning may know of a base."""
+
+    platform: Platform
+    distribution: str = ""  # os-release ID: "debian", "wolfi", "alpine"
+    distribution_version: str = ""  # os-release VERSION_ID
+    libc: str = ""  # "glibc", "musl", or "" for none
+    libc_version: str = ""  # "2.41"
+    python: PythonFacts | None = None
+    user: str = ""
+    workdir: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)  # symlink path -> link text, folders' links only
+    directories: tuple[DirectoryFact, ...] = ()  # every folder, by path
+
+    def document(self) -> dict[str, Any]:
+        """JSON form, for the cache and the lock."""
+        result: dict[str, Any] = {
+            "platform": self.platform.document(),
+            "distribution": self.distribution,
+            "distributionVersion": self.distribution_version,
+            "libc": self.libc,
+            "libcVersion": self.libc_version,
+            "user": self.user,
+            "workdir": self.workdir,
+            "env": dict(self.env),
+            "entrypoint": list(self.entrypoint),
+            "cmd": list(self.cmd),
+            "links": dict(self.links),
+            "directories": [list(item) for item in self.directories],
+        }
+        if self.python is not None:
+            result["python"] = {name: getattr(self.python, name) for name in PythonFacts.__slots__}
+        return result
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> BaseFacts:
+        """From `document()`'s form."""
+        python = document.get("python")
+        return cls(
+            platform=Platform.from_document(document["platform"], "the base facts"),
+            distribution=document["distribution"],
+            distribution_version=document["distributionVersion"],
+            libc=document["libc"],
+            libc_version=document["libcVersion"],
+            python=None if python is None else PythonFacts(**python),
+            user=document["user"],
+            workdir=document["workdir"],
+            env=document["env"],
+            entrypoint=tuple(document["entrypoint"]),
+            cmd=tuple(document["cmd"]),
+            links=document["links"],
+            directories=tuple(DirectoryFact(*item) for item in document["directories"]),
+        )

@@ -1,0 +1,215 @@
+"""The plan of an image: which layers, from which sources, and what the config says. Pure data, JSON both ways.
+
+A `LayerPlan` holds exactly what decides the bytes of a layer (design: identity); its title is for people and is
+not part of its key. Content is named by sha256; where it comes from is nobody's business here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from ociassemble.oci.digest import Digest
+from ociassemble.oci.platform import Platform
+from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.facts import DirectoryFact
+
+ASSEMBLY_VERSION = 1
+
+
+class PythonScheme(NamedTuple):
+    """Where a wheel's files go and who runs its scripts. All paths absolute in the image."""
+
+    site: str  # purelib and platlib
+    prefix: str  # scripts to prefix/bin, data to prefix, headers to prefix/include/pythonX.Y/<name>
+    interpreter: str
+    minor: str  # "3.13"
+
+
+class WheelSource(NamedTuple):
+    """One wheel, installed."""
+
+    artifact: ArtifactRef
+    scheme: PythonScheme
+
+
+class FileItem(NamedTuple):
+    """One path of the project, as it will be in the image.
+
+    `path` absolute in the image. For a file `digest` and `size` say what its bytes are and `source` where in
+    the project they are (relative to the project's folder; not part of the key). For a symlink `target`.
+    """
+
+    path: str
+    kind: Literal["file", "directory", "symlink"]
+    mode: int = 0o644
+    digest: Digest | None = None
+    size: int = 0
+    target: str = ""
+    source: str = ""
+    uid: int = 0
+    gid: int = 0
+
+
+class FilesSource(NamedTuple):
+    """Files of the project folder."""
+
+    items: tuple[FileItem, ...]
+
+
+class TextSource(NamedTuple):
+    """A small generated file, with its content."""
+
+    path: str  # absolute in the image
+    text: str
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+
+
+class DirectorySource(NamedTuple):
+    """A folder stated by itself, with its mode and owner."""
+
+    path: str
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+
+class LinkSource(NamedTuple):
+    """A symlink stated by itself."""
+
+    path: str
+    target: str
+
+
+class DebSource(NamedTuple):
+    """One Debian package: its data.tar through `rules`, and its status.d entries.
+
+    `rules` name what is left out or kept: see `layer.deb`.
+    """
+
+    artifact: ArtifactRef
+    package: str
+    rules: tuple[str, ...] = ()
+
+
+class DerivedSource(NamedTuple):
+    """Files computed from the content of packages: `recipe` is "ca-bundle" or "ld.so.cache" (see `layer.derived`)."""
+
+    recipe: str
+    artifacts: tuple[ArtifactRef, ...]
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+Source = WheelSource | FilesSource | TextSource | DirectorySource | LinkSource | DebSource | DerivedSource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerPlan:
+    """A recipe for one layer."""
+
+    title: str  # "dependencies", "numpy", "application": for people and for history
+    role: Literal["base", "dependency", "application"]
+    sources: tuple[Source, ...]
+    links: tuple[tuple[str, str], ...] = ()  # the base's links on the way to the places, path -> text
+    directories: tuple[DirectoryFact, ...] = ()  # the base's folders there that are not 0755 0:0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfigPlan:
+    """What changes in the base's config; None keeps the base's, an empty value clears it (specs: merge)."""
+
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    env: Mapping[str, str | None] = field(default_factory=dict)  # None unsets
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    user: str | None = None
+    workdir: str | None = None
+    ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    stop_signal: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagePlan:
+    """Everything needed to build the image for one platform on a given base."""
+
+    platform: Platform
+    layers: tuple[LayerPlan, ...]
+    config: ConfigPlan
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reason(NamedTuple):
+    """A decision that was taken for the user, and on what evidence; printed, and pinnable in settings."""
+
+    decision: str
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApplicationPlan:
+    """What a kind says about an application: its layers and how to start it."""
+
+    layers: tuple[LayerPlan, ...]
+    config: ConfigPlan
+    reasons: tuple[Reason, ...] = ()
+
+
+def artifacts_of(layer: LayerPlan) -> tuple[ArtifactRef, ...]:
+    """The artifacts that building `layer` reads, each once."""
+    found: dict[Digest, ArtifactRef] = {}
+    for source in layer.sources:
+        if isinstance(source, WheelSource | DebSource):
+            found.setdefault(source.artifact.digest, source.artifact)
+        elif isinstance(source, DerivedSource):
+            for artifact in source.artifacts:
+                found.setdefault(artifact.digest, artifact)
+    return tuple(found.values())
+
+
+def places_of(layer: LayerPlan) -> tuple[str, ...]:
+    """Absolute paths of the image that `layer` writes to or below, as far as the plan can tell."""
+    places: list[str] = []
+    for source in layer.sources:
+        if isinstance(source, WheelSource):
+            places += (source.scheme.site, source.scheme.prefix)
+        elif isinstance(source, FilesSource):
+            places += (item.path for item in source.items)
+        elif isinstance(source, TextSource | DirectorySource | LinkSource):
+            places.append(source.path)
+        else:
+            places.append("/")
+    return tuple(dict.fromkeys(places))
+
+
+def document(value: Any) -> Any:
+    """JSON form of any value of this module; tagged where a reader must tell alternatives apart."""
+    if isinstance(value, ArtifactRef):
+        return value.document()
+    if isinstance(value, LayerPlan | ConfigPlan | ImagePlan):
+        return {name: document(getattr(value, name)) for name in value.__slots__}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        body = {name: document(getattr(value, name)) for name in value._fields}
+        tag = _TAGS.get(type(value))
+        return body if tag is None else {"type": tag, **body}
+    if isinstance(value, tuple):
+        return [document(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: document(item) for key, item in value.items()}
+    if isinstance(value, Platform):
+        return value.document()
+    return value
+
+
+_TAGS: dict[type, str] = {
+    WheelSource: "wheel",
+    FilesSource: "files",
+    TextSource: "text",
+    DirectorySource: "directory",
+    LinkSource: "link",
+    DebSource: "deb",
+    DerivedSource: "derived",
+}

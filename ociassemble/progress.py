@@ -1,0 +1,85 @@
+"""Progress as events. Library code emits them; only `ociassemble.cli` renders them.
+
+A task has an id of its own, a `kind` ("download", "layer", "upload", "resolve", "hash"), a label for people
+and, where known, a total in bytes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+
+class Started(NamedTuple):
+    task: int
+    kind: str
+    label: str
+    total: int | None  # bytes
+
+
+class Advanced(NamedTuple):
+    task: int
+    amount: int  # bytes since the last event
+
+
+class Finished(NamedTuple):
+    task: int
+    outcome: str  # "done", "mounted", "exists", "hit", "failed"
+
+
+class Note(NamedTuple):
+    """A decision worth telling (`level` "info"), or something a user must not miss ("warning")."""
+
+    level: str
+    text: str
+
+
+Event = Started | Advanced | Finished | Note
+Sink = Callable[[Event], None]
+
+
+class Task:
+    """Handle of one running task; cheap enough to be advanced once a block."""
+
+    __slots__ = ("_sink", "number", "outcome")
+
+    def __init__(self, sink: Sink, number: int) -> None:
+        self._sink = sink
+        self.number = number
+        self.outcome = "done"
+
+    def advance(self, amount: int) -> None:
+        self._sink(Advanced(self.number, amount))
+
+
+class Progress:
+    """Where library code reports to. Without a sink nothing happens. Safe to share between threads."""
+
+    def __init__(self, sink: Sink | None = None) -> None:
+        self._sink: Sink = sink if sink is not None else _nothing
+        self._numbers = itertools.count(1)
+
+    def info(self, text: str) -> None:
+        self._sink(Note("info", text))
+
+    def warn(self, text: str) -> None:
+        self._sink(Note("warning", text))
+
+    @contextmanager
+    def task(self, kind: str, label: str, total: int | None = None) -> Iterator[Task]:
+        """Announce a task for the duration of the block; set `task.outcome` to say how it went."""
+        task = Task(self._sink, next(self._numbers))
+        self._sink(Started(task.number, kind, label, total))
+        try:
+            yield task
+        except BaseException:
+            task.outcome = "failed"
+            raise
+        finally:
+            self._sink(Finished(task.number, task.outcome))
+
+
+def _nothing(event: Event) -> None:
+    pass
