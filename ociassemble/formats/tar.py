@@ -82,7 +82,7 @@ def padding(size: int) -> bytes:
 def _ustar(
     name: bytes, prefix: bytes, typeflag: bytes, *, mode: int, size: int, link: bytes = b"", uid: int = 0, gid: int = 0
 ) -> bytes:
-    block = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        %b%bustar\00000%b0000000\00000000\0%b" % (
+    block = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        %b%bustar\x0000%b0000000\x000000000\x00%b" % (
         name.ljust(100, b"\0"),
         mode,
         uid,
