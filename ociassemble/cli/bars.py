@@ -1,0 +1,59 @@
+"""Progress on a terminal: a bar for each running download, layer and upload; finished ones become lines above."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TransferSpeedColumn
+from rich.text import Text
+
+from ociassemble.cli.render import Sink, _Running, finished_line, note_line
+from ociassemble.progress import Advanced, Finished, Note, Started
+
+
+class Bars(Sink):
+    """A sink and a context manager: leaving it takes the bars off the terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[kind]:<9} {task.description}", markup=False),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=self._console,
+            transient=True,
+            refresh_per_second=8,
+        )
+        self._bars: dict[int, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def note(self, event: Note) -> None:
+        style = "yellow" if event.level == "warning" else ""
+        self._progress.console.print(Text(note_line(event), style=style))
+
+    def started(self, event: Started, task: _Running) -> None:
+        self._bars[event.task] = self._progress.add_task(_short(task.label), total=event.total, kind=event.kind)
+
+    def advanced(self, event: Advanced, task: _Running, now: float) -> None:
+        self._progress.update(self._bars[event.task], advance=event.amount)
+
+    def finished(self, event: Finished, task: _Running, now: float) -> None:
+        self._progress.remove_task(self._bars.pop(event.task))
+        style = "red" if event.outcome == "failed" else "dim"
+        self._progress.console.print(Text(finished_line(task, event.outcome, time.monotonic() - task.since), style))
+
+
+def _short(label: str, width: int = 40) -> str:
+    """A label that leaves room for the bar, cut in its middle: both ends of a file name tell something."""
+    return label if len(label) <= width else label[: width // 2 - 1] + "\N{HORIZONTAL ELLIPSIS}" + label[-width // 2 :]

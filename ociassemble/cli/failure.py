@@ -1,0 +1,184 @@
+"""How a run ends: the text of an error, and the exit status (specs/behaviour/errors.md)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, NoReturn, TextIO
+
+import click
+
+from ociassemble.cli.command import PREFIX, UnknownVerb, globals_of
+from ociassemble.errors import Error
+
+BUG = 1
+USAGE = 2
+INTERRUPTED = 130
+TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
+CLOSED_PIPE = 141  # 128 + SIGPIPE: nobody reads the result any more
+
+
+def guarded(root: click.Command, program: str, argv: list[str]) -> int:
+    """Run a click command line; every way it can end becomes an exit status, and never a traceback unasked."""
+    complete = os.environ.get("_OCIASSEMBLE_COMPLETE")
+    if complete:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(root, {}, program, "_OCIASSEMBLE_COMPLETE", complete)
+    _end_on_sigterm()
+    form = _Form(argv)
+    try:
+        try:
+            with root.make_context(program, argv) as ctx:
+                form.ctx = ctx
+                status = root.invoke(ctx)
+            sys.stdout.flush()
+            return status if isinstance(status, int) and not isinstance(status, bool) else 0
+        except click.exceptions.Exit as end:
+            sys.stdout.flush()
+            return end.exit_code
+        except click.exceptions.NoArgsIsHelpError as usage:
+            click.echo(usage.ctx.get_help() if usage.ctx else "", err=True)
+            return USAGE
+        except click.ClickException as usage:
+            form.show(*_usage(usage, program), code="usage", status=USAGE)
+            return USAGE
+        except Error as error:
+            form.show(error.message, error.details, error.hint, code=error.code, status=error.exit_code)
+            return error.exit_code
+    except (KeyboardInterrupt, EOFError, click.Abort):
+        form.show("interrupted", (), None, code="interrupted", status=INTERRUPTED)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _closed_pipe()
+    except Exception as bug:
+        if isinstance(bug, OSError) and bug.errno == errno.EPIPE:
+            return _closed_pipe()
+        form.bug(bug)
+        return BUG
+
+
+class _Form:
+    """Text for people, or one JSON object a line with `--progress json`; a traceback only with `--debug`."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.ctx: click.Context | None = None
+        self._argv = argv
+
+    def _chosen(self, name: str, early: bool) -> Any:
+        # Before the options are parsed (an error in one of them), the bare words have to do.
+        return getattr(globals_of(self.ctx), name) if self.ctx is not None and self.ctx.obj is not None else early
+
+    @property
+    def debug(self) -> bool:
+        return bool(self._chosen("debug", "--debug" in self._argv)) or bool(os.environ.get(PREFIX + "DEBUG"))
+
+    @property
+    def json(self) -> bool:
+        words = " ".join(self._argv).replace("--progress=", "--progress ")
+        early = "--progress json" in words or os.environ.get(PREFIX + "PROGRESS") == "json"
+        chosen = self._chosen("progress", False)
+        return chosen == "json" if isinstance(chosen, str) else early
+
+    def show(self, message: str, details: Sequence[str], hint: str | None, *, code: str, status: int) -> None:
+        if self.debug and sys.exc_info()[0] is not None and code != "interrupted":
+            _traceback(sys.stderr)
+        if self.json:
+            import json
+
+            document = {"type": "error", "code": code, "exit_code": status, "message": message}
+            if details:
+                document["details"] = list(details)
+            if hint:
+                document["hint"] = hint
+            _write(sys.stderr, json.dumps(document, ensure_ascii=False))
+            return
+        _write(sys.stderr, describe(message, details, hint, colour=colours(sys.stderr)))
+
+    def bug(self, bug: BaseException) -> None:
+        last = bug.__traceback__
+        while last is not None and last.tb_next is not None:
+            last = last.tb_next
+        where = (f"at {last.tb_frame.f_code.co_filename}:{last.tb_lineno}",) if last is not None else ()
+        self.show(
+            f"this is a bug in ociassemble: {type(bug).__name__}: {bug}",
+            where,
+            "report it, with what `--debug` prints" if not self.debug else "report it, with the traceback above",
+            code="bug",
+            status=BUG,
+        )
+
+
+def describe(message: str, details: Sequence[str] = (), hint: str | None = None, *, colour: bool = False) -> str:
+    """The text of an error: what about what, facts indented, a blank line, what to try."""
+    first, *rest = printable(message).splitlines() or [""]
+    lines = [_paint("error:", "1;31", colour) + " " + first]
+    lines += ["  " + line for text in (*rest, *map(printable, details)) for line in text.splitlines()]
+    if hint:
+        lines += ["", _paint("hint:", "1;36", colour) + " " + printable(hint)]
+    return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    """`text` without control characters: what servers and archives say must not steer a terminal."""
+    return "".join(char if char.isprintable() or char in "\n " else f"\\x{ord(char):02x}" for char in text)
+
+
+def colours(stream: TextIO) -> bool:
+    """Whether to colour what goes to `stream`: a terminal, and nobody said no (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _paint(text: str, code: str, colour: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
+
+
+def _usage(error: click.ClickException, program: str) -> tuple[str, tuple[str, ...], str | None]:
+    """Click's words in our form, with the verb whose help is wanted."""
+    ctx = getattr(error, "ctx", None)
+    path = ctx.command_path if ctx is not None else program
+    hint = f"`{path} --help` shows what it takes"
+    if isinstance(error, UnknownVerb) and error.nearest:
+        hint = f"did you mean `{path} {error.nearest}`?"
+    message = error.format_message().expandtabs(2).rstrip(".")
+    return message[:1].lower() + message[1:], (), hint
+
+
+def _traceback(stream: TextIO) -> None:
+    import traceback
+
+    traceback.print_exc(file=stream)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except (OSError, ValueError):
+        pass  # nobody is there to read it; the exit status still says it
+
+
+def _closed_pipe() -> int:
+    # Python flushes stdout once more when it ends; that must not complain either.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(nothing, stream.fileno())
+    return CLOSED_PIPE
+
+
+def _end_on_sigterm() -> None:
+    """A polite request to stop unwinds the stack, so that temporary files go and children are stopped."""
+    import signal
+    import threading
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)

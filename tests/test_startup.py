@@ -1,0 +1,91 @@
+"""A start is quick because little is imported: what `--version`, `--help` and a wrong word may load."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ociassemble
+from ociassemble.cli.verbs import ALIASES, VERBS
+
+# Each of these costs as much as a whole start, or more.
+HEAVY = frozenset(
+    {"requests", "urllib3", "oras", "cryptography", "zstandard", "rich", "asyncio", "packaging", "elftools", "zlib_ng",
+     "jsonschema", "http.client", "ssl", "tarfile", "zipfile"}
+)  # fmt: skip
+
+
+def loaded(code: str) -> set[str]:
+    """The modules in `sys.modules` after `code` ran in a fresh interpreter."""
+    # -S: what the environment's own .pth files import is not ours.
+    script = f"import sys\nsys.path[:0] = {sys.path!r}\n{code}\nimport json\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    found = loaded("import ociassemble.cli") & HEAVY
+
+    assert not found
+
+
+def test_help_imports_no_verb() -> None:
+    modules = loaded("import ociassemble.cli\nassert ociassemble.cli.main(['--help']) == 0")
+
+    assert not modules & HEAVY
+    assert not {f"ociassemble.cli.{verb.module}" for verb in VERBS.values()} & modules
+
+
+def test_the_facade_loads_nothing() -> None:
+    modules = loaded("import ociassemble")
+
+    assert not modules & (HEAVY | {"click", "ociassemble.cli"})
+
+
+def test_version_does_not_import_click() -> None:
+    modules = loaded("import ociassemble.__main__ as m\nsys.argv = ['ociassemble', '--version']\nm.main()")
+
+    assert "click" not in modules
+    assert "ociassemble.cli" not in modules
+
+
+def test_version() -> None:
+    argv = [sys.executable, "-m", "ociassemble", "--version"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+
+    assert done.stdout == f"ociassemble {ociassemble.__version__}\n"
+    assert done.stderr == ""
+
+
+def test_the_entry_point() -> None:
+    (entry,) = importlib.metadata.entry_points(group="console_scripts", name="ociassemble")
+
+    assert entry.value == "ociassemble.__main__:main"
+    assert callable(entry.load())
+
+
+@pytest.mark.parametrize("name", sorted(VERBS))
+def test_every_verb_of_the_table_is_there_and_explains_itself(name: str) -> None:
+    argv = [sys.executable, "-m", "ociassemble", name, "--help"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: ociassemble {name} ")
+    assert VERBS[name].help.endswith(".")
+    assert len(VERBS[name].help) <= 60
+
+
+@pytest.mark.parametrize("name", sorted(VERBS))
+def test_no_verb_loads_something_heavy_before_it_works(name: str) -> None:
+    verb = VERBS[name]
+    found = loaded(f"import ociassemble.cli.{verb.module}") & HEAVY
+
+    assert not found
+
+
+def test_an_alias_is_no_verb_of_its_own() -> None:
+    assert not set(ALIASES) & set(VERBS)
