@@ -1,0 +1,196 @@
+"""The records of a zip archive (APPNOTE.TXT 4.3), each from bytes to values; `zip` holds them against each other."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple, NoReturn
+
+from ociassemble.errors import FormatError
+from ociassemble.formats._zip_names import show, unusable
+
+STORED = 0
+DEFLATED = 8
+
+LOCAL = struct.Struct("<4s5H3I2H")
+CENTRAL = struct.Struct("<4s6H3I5H2I")
+END = struct.Struct("<4s4H2IH")
+LOCATOR = struct.Struct("<4sIQI")
+END64 = struct.Struct("<4sQ2H2I4Q")
+MAX32 = 0xFFFFFFFF
+
+DESCRIPTOR = 0x0008
+_ENCRYPTED = 0x2041  # bits 0, 6 and 13
+_UTF8 = 0x0800
+_KNOWN_FLAGS = 0x0006 | DESCRIPTOR | _UTF8  # bits 1 and 2 tell how hard deflate tried
+
+_ZIP64 = 0x0001
+_UNICODE_PATH = 0x7075
+_METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstandard", 95: "xz", 99: "AES"}
+_FOLDER = 4  # file types as the upper 4 bits of a mode
+_TYPES = (0, _FOLDER, 8, 10)  # none told, folder, file, symlink
+
+
+class ZipError(FormatError):
+    """The archive is damaged, ambiguous, or names something that cannot be a path below a folder."""
+
+    code = "integrity.zip"
+
+
+class ZipUnsupportedError(ZipError):
+    """The archive is well-formed, but uses encryption, another compression or several disks."""
+
+    code = "integrity.zip.unsupported"
+
+
+class ZipLimitError(ZipError):
+    """The archive has more members, or unpacks to more, than any honest one."""
+
+    code = "integrity.zip.limit"
+
+
+class Blame(NamedTuple):
+    """Raises errors that name the archive and, where one is at fault, the member."""
+
+    archive: str
+
+    def fail(self, what: str, name: str | None = None) -> NoReturn:
+        raise ZipError(self._text(what, name))
+
+    def unsupported(self, what: str, name: str | None = None) -> NoReturn:
+        raise ZipUnsupportedError(self._text(what, name))
+
+    def limit(self, what: str, name: str | None = None) -> NoReturn:
+        raise ZipLimitError(self._text(what, name))
+
+    def _text(self, what: str, name: str | None) -> str:
+        return f"{self.archive} {what}" if name is None else f"{self.archive}: the member {show(name)} {what}"
+
+
+class Central(NamedTuple):
+    """An entry of the central directory."""
+
+    raw_name: bytes
+    name: str  # a folder's keeps its slash
+    flags: int
+    method: int
+    crc32: int
+    compressed_size: int
+    size: int
+    mode: int
+    offset: int
+
+
+class Local(NamedTuple):
+    """What a local header says about sizes, and whether it says so in zip64's form."""
+
+    crc32: int
+    compressed_size: int
+    size: int
+    wide: bool
+
+
+def central(data: bytes, position: int, blame: Blame) -> tuple[Central, int]:
+    """The entry at `position` of a central directory, and where the next one begins."""
+    if len(data) - position < CENTRAL.size or data[position : position + 4] != b"PK\x01\x02":
+        blame.fail("has a damaged central directory")
+    fields = CENTRAL.unpack_from(data, position)
+    flags, method = fields[3], fields[4]
+    crc32, compressed_size, size, name_size, extra_size, comment_size, disk = fields[7:14]
+    external, offset = fields[15], fields[16]
+    position += CENTRAL.size
+    after = position + name_size + extra_size + comment_size
+    if after > len(data):
+        blame.fail("has a damaged central directory")
+    raw_name = data[position : position + name_size]
+    name = _name(raw_name, flags, blame)
+    _check_flags(name, flags, method, disk, blame)
+    wide = extra_field(data[position + name_size : position + name_size + extra_size], name, raw_name, blame)
+    size, compressed_size, offset = _widen((size, compressed_size, offset), wide, name, blame)
+    member = Central(raw_name, name, flags, method, crc32, compressed_size, size, external >> 16, offset)
+    _check_kind(member, blame)
+    return member, after
+
+
+def local(fields: tuple[int, ...], name: str, extra: bytes, raw_name: bytes, blame: Blame) -> Local:
+    """The sizes of a local header whose struct fields are `fields`."""
+    crc32, compressed_size, size = fields[6:9]
+    wide = extra_field(extra, name, raw_name, blame)
+    if MAX32 not in (size, compressed_size):
+        # Writers that copy members leave a zip64 field here that nothing refers to; no reader looks at it.
+        return Local(crc32, compressed_size, size, False)
+    size, compressed_size = _widen((size, compressed_size), wide, name, blame)
+    return Local(crc32, compressed_size, size, True)
+
+
+def _widen(values: tuple[int, ...], wide: bytes | None, name: str, blame: Blame) -> tuple[int, ...]:
+    """`values` with those that do not fit into 32 bits taken from the zip64 field, which must hold exactly them."""
+    wanted = values.count(MAX32)
+    if wide is None and not wanted:
+        return values
+    if wide is None or len(wide) != 8 * wanted or not wanted:
+        blame.fail("has a zip64 field that does not fit its header", name)
+    exact = iter(struct.unpack(f"<{wanted}Q", wide))
+    return tuple(next(exact) if value == MAX32 else value for value in values)
+
+
+def _check_flags(name: str, flags: int, method: int, disk: int, blame: Blame) -> None:
+    if disk:
+        blame.unsupported("is on another disk", name)
+    if flags & _ENCRYPTED:
+        blame.unsupported("is encrypted", name)
+    if flags & ~_KNOWN_FLAGS:
+        blame.unsupported(f"has unknown flags {flags:#06x}", name)
+    if method not in (STORED, DEFLATED):
+        known = f" ({_METHODS[method]})" if method in _METHODS else ""
+        blame.unsupported(f"is compressed with method {method}{known}; only stored and deflate are read", name)
+
+
+def _check_kind(member: Central, blame: Blame) -> None:
+    name = member.name
+    kind = member.mode >> 12
+    if kind not in _TYPES:
+        blame.fail("is a device, a pipe or a socket", name)
+    folder = name.endswith("/")
+    if kind and folder != (kind == _FOLDER):
+        blame.fail("is a folder by its name or its mode only", name)
+    if folder and (member.size or member.crc32 or member.compressed_size > 2):
+        blame.fail("is a folder with content", name)
+    if member.method == STORED and member.size != member.compressed_size:
+        blame.fail("is stored, but its two sizes differ", name)
+    if member.method == STORED and member.flags & DESCRIPTOR and member.size:
+        # Where such data ends, only the central directory tells: readers of streams see something else.
+        blame.fail("is stored with its size behind it", name)
+
+
+def _name(raw: bytes, flags: int, blame: Blame) -> str:
+    """The name of a member as text, if it can be a path below a folder."""
+    try:
+        name = raw.decode("utf-8" if flags & _UTF8 else "ascii")
+    except UnicodeDecodeError:
+        what = "has a name that is not UTF-8" if flags & _UTF8 else "has a name in an unknown encoding"
+        blame.fail(what, raw.decode("ascii", "backslashreplace"))
+    wrong = unusable(name.removesuffix("/"))
+    if wrong:
+        blame.fail(wrong, name)
+    return name
+
+
+def extra_field(extra: bytes, name: str, raw_name: bytes, blame: Blame) -> bytes | None:
+    """The zip64 field of an extra area, or None; the area must be well-formed."""
+    wide = None
+    position = 0
+    while position < len(extra):
+        if len(extra) - position < 4:
+            blame.fail("has a damaged extra field", name)
+        tag, length = struct.unpack_from("<HH", extra, position)
+        body = extra[position + 4 : position + 4 + length]
+        position += 4 + length
+        if len(body) != length:
+            blame.fail("has a damaged extra field", name)
+        if tag == _ZIP64:
+            if wide is not None:
+                blame.fail("has two zip64 fields", name)
+            wide = body
+        elif tag == _UNICODE_PATH and body[5:] != raw_name:
+            blame.fail("has a second, different name", name)
+    return wide
