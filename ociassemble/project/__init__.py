@@ -1,0 +1,1 @@
+"""The source tree: which files of a folder are packed, and the settings that stand beside them."""

@@ -1,0 +1,222 @@
+"""Which paths are left out: ignore files with the semantics of moby's patternmatcher, and what is never wanted.
+
+Implements specs/behaviour/packing.md, PACK-1 to PACK-9. A line is trimmed, cleaned as a path, and matched against
+a whole path relative to the folder; the last line that matches the path or one of its parents wins. Go's
+`filepath.Match` grammar is what is valid; the meaning is that of the regular expression moby makes of it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ociassemble.errors import ProjectError
+
+_BOM = b"\xef\xbb\xbf"
+_SPACE = "\t\n\v\f\r \x85\xa0"  # what Go trims, of Latin-1
+
+
+class IgnoreFileError(ProjectError):
+    """An ignore file cannot be understood; the message names the line."""
+
+    code = "project.ignore-file"
+
+
+class Pattern(NamedTuple):
+    """One line of an ignore file."""
+
+    text: str  # cleaned, without the "!"
+    negative: bool  # a "!" line: includes again
+    match: Callable[[str], bool]  # of a whole relative path
+    literal: str  # the path up to the first wildcard: nothing else can match
+
+
+class Rules:
+    """The patterns of one ignore file, in order.
+
+    `state(path, parent)` is how the patterns stand at `path`, given how they stood at its folder: one bit a
+    pattern, so that a tree of n paths costs n matches a pattern however deep it is.
+    """
+
+    __slots__ = ("_negatives", "patterns")
+
+    def __init__(self, patterns: tuple[Pattern, ...] = ()) -> None:
+        self.patterns = patterns
+        self._negatives = tuple(pattern for pattern in patterns if pattern.negative)
+
+    def state(self, path: str, parent: int = 0) -> int:
+        """Bit n is set where pattern n matches `path` or one of its parents."""
+        bits = parent
+        for number, pattern in enumerate(self.patterns):
+            if not bits >> number & 1 and pattern.match(path):
+                bits |= 1 << number
+        return bits
+
+    def excluded(self, state: int) -> bool:
+        """Whether the last pattern that matches excludes."""
+        for number in range(len(self.patterns) - 1, -1, -1):
+            if state >> number & 1:
+                return not self.patterns[number].negative
+        return False
+
+    def excludes(self, path: str) -> bool:
+        """Whether `path` is left out (moby: MatchesOrParentMatches)."""
+        state = 0
+        parts = path.split("/")
+        for depth in range(len(parts)):
+            state = self.state("/".join(parts[: depth + 1]), state)
+        return self.excluded(state)
+
+    def may_include_below(self, folder: str) -> bool:
+        """Whether a "!" line might bring back something below an excluded `folder`."""
+        below = folder + "/"
+        return any(
+            pattern.literal.startswith(below) or below.startswith(pattern.literal) for pattern in self._negatives
+        )
+
+    def wants(self, path: str) -> bool:
+        """Whether a "!" line without a wildcard in its last part names `path`: stronger than built-in exclusions."""
+        name = path.rpartition("/")[2]
+        return any(pattern.text.rpartition("/")[2] == name and pattern.match(path) for pattern in self._negatives)
+
+
+def parse(data: bytes, filename: str = ".dockerignore") -> Rules:
+    """The rules of an ignore file; `IgnoreFileError` names the line that is not a pattern."""
+    patterns: list[Pattern] = []
+    try:
+        text = data.removeprefix(_BOM).decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise IgnoreFileError(f"`{filename}` line {line} is not UTF-8") from error
+    for number, raw in enumerate(text.split("\n"), 1):
+        if raw.startswith("#"):
+            continue
+        line_text = raw.strip(_SPACE)
+        negative = line_text.startswith("!")
+        if negative:
+            line_text = line_text[1:].strip(_SPACE)
+            if line_text in ("", "/"):
+                raise IgnoreFileError(
+                    f"`{filename}` line {number}: `{raw.strip(_SPACE)}` includes nothing",
+                    hint="name a path after the `!`",
+                )
+        if not line_text:
+            continue
+        cleaned = clean(line_text)
+        if len(cleaned) > 1:
+            cleaned = cleaned.removeprefix("/")
+        try:
+            match = compile_pattern(cleaned)
+        except ValueError as error:
+            raise IgnoreFileError(
+                f"`{filename}` line {number}: `{line_text}` is not a pattern: {error}",
+                hint="a literal `[`, `*`, `?` or `\\` is written with a `\\` before it",
+            ) from error
+        literal = re.split(r"[*?\[\\]", cleaned, maxsplit=1)[0]
+        patterns.append(Pattern(cleaned, negative, match, literal))
+    return Rules(tuple(patterns))
+
+
+def clean(path: str) -> str:
+    """The shortest path that means the same, as Go's `path.Clean` has it."""
+    cleaned = posixpath.normpath(path)
+    return "/" + cleaned.lstrip("/") if cleaned.startswith("//") else cleaned
+
+
+def compile_pattern(pattern: str) -> Callable[[str], bool]:
+    """Whether a path matches `pattern`, as a function; `ValueError` says what is wrong with the pattern."""
+    expression, special, position = "", False, 0
+    while position < len(pattern):
+        character = pattern[position]
+        position += 1
+        if character == "*" and pattern.startswith("*", position):
+            position += 1
+            if pattern.startswith("/", position):
+                position += 1
+            while pattern.startswith("**/", position):  # the same again says nothing more
+                position += 3
+            expression += ".*" if position == len(pattern) else "(?:.*/)?"
+            special = True
+        elif character == "*":
+            expression, special = expression + "[^/]*", True
+        elif character == "?":
+            expression, special = expression + "[^/]", True
+        elif character == "[":
+            part, position = _bracket(pattern, position)
+            expression, special = expression + part, True
+        elif character == "\\":
+            if position == len(pattern):
+                raise ValueError("a `\\` at the end")
+            expression, special = expression + re.escape(pattern[position]), True
+            position += 1
+        else:
+            expression += re.escape(character)
+    if not special:
+        return pattern.__eq__
+    if pattern.startswith("**"):
+        tail = pattern[2:]
+        if not re.search(r"[*?\[\]\\]", tail):
+            # moby compares ends here, so that `**.txt` means what its author hoped.
+            return lambda path: path.endswith(tail) or "/" + path == tail
+    return re.compile(expression, re.DOTALL).fullmatch  # type: ignore[return-value]
+
+
+def _bracket(pattern: str, position: int) -> tuple[str, int]:
+    """The character class that starts after a "[" at `position`, and where it ends."""
+    negated = pattern.startswith("^", position)
+    position += negated
+    ranges: list[str] = []
+    while position < len(pattern) and not (pattern[position] == "]" and ranges):
+        low, position = _member(pattern, position)
+        high = low
+        if pattern.startswith("-", position):
+            high, position = _member(pattern, position + 1)
+        if low > high:
+            raise ValueError(f"the range `{low}-{high}` is empty")
+        ranges.append(f"{re.escape(low)}-{re.escape(high)}")
+    if position >= len(pattern):
+        raise ValueError("a `[` without its `]`")
+    return f"[{'^' if negated else ''}{''.join(ranges)}]", position + 1
+
+
+def _member(pattern: str, position: int) -> tuple[str, int]:
+    if position < len(pattern) and pattern[position] == "\\":
+        position += 1
+    elif position < len(pattern) and pattern[position] in "-]":
+        raise ValueError("a `[` class with nothing in it")
+    if position >= len(pattern):
+        raise ValueError("a `[` without its `]`")
+    return pattern[position], position + 1
+
+
+_VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
+_CACHES = frozenset({".mypy_cache", ".pytest_cache", ".ruff_cache"})
+_OWN = frozenset({"ociassemble.lock", "ociassemble.toml", ".ociassembleignore", ".dockerignore"})
+_RECIPE = re.compile(r"(Dockerfile|Containerfile)([.-].*)?")
+
+
+def builtin(path: str, is_folder: bool) -> str | None:
+    """Why a path is left out without being asked, or None. `pyvenv.cfg` is looked for by the caller."""
+    folder, _, name = path.rpartition("/")
+    if name in _VERSION_CONTROL:
+        return "version control"
+    if name == ".DS_Store":
+        return "desktop file"
+    if is_folder:
+        if name in (".venv", "venv"):
+            return "virtual environment"
+        if name == "__pycache__":
+            return "bytecode"
+        if name in _CACHES:
+            return "cache of a tool"
+        return None
+    if name.endswith(".pyc"):
+        return "bytecode"
+    if not folder:
+        if name in _OWN:
+            return "ociassemble's own file"
+        if _RECIPE.fullmatch(name):
+            return "build recipe"
+    return None

@@ -1,0 +1,281 @@
+"""The project folder as a value: what will be packed, by name, mode and sha256 (specs/behaviour/packing.md).
+
+`read` looks at everything once, refuses what must not be packed, and hashes the rest. Content is opened again only
+when it is packed, and must still be the same bytes then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from ociassemble import _pool
+from ociassemble.errors import ProjectError
+from ociassemble.oci.digest import Digest
+from ociassemble.progress import Progress
+from ociassemble.project import ignore, inside, secrets
+from ociassemble.project import walk as walking
+from ociassemble.project.walk import LeftOut
+
+IGNORE_FILES = (".ociassembleignore", ".dockerignore")
+_IGNORE_LIMIT = 1 << 20
+
+
+class FolderError(ProjectError):
+    """What was named as the application is not a folder that can be packed."""
+
+    code = "project.folder"
+
+
+class TreeFile(NamedTuple):
+    """One path that will be packed."""
+
+    path: str  # relative to the folder, "/"-separated
+    kind: Literal["file", "directory", "symlink"]
+    mode: int = 0o644  # 0o755 for folders and for files that anyone may execute, 0o777 for symlinks
+    size: int = 0
+    digest: Digest | None = None  # of a file
+    target: str = ""  # of a symlink
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProjectTree:
+    """A project folder as it was when it was read. Immutable.
+
+    `files` is what will be packed: sorted bytewise, each folder directly before its content, empty folders kept.
+    `left_out` are built-in exclusions (not the matches of an ignore file), `warnings` what a user should know,
+    `ignorefile` the name of the ignore file that was followed.
+    """
+
+    root: Path
+    files: tuple[TreeFile, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()
+    ignorefile: str | None = None
+    _index: Mapping[str, TreeFile] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {file.path: file for file in self.files})
+
+    def packed(self, path: str) -> TreeFile | None:
+        """The path if it will be packed."""
+        return self._index.get(path)
+
+    def has(self, path: str) -> bool:
+        """Whether there is a regular file at `path`, packed or not; symlinks are followed inside the folder."""
+        with self._opened() as root:
+            return _is_file(root, path)
+
+    def names(self, folder: str = "") -> tuple[str, ...]:
+        """Names of the regular files directly in `folder`, packed or not, sorted; () for a folder that is left out."""
+        if any(folder == path or folder.startswith(path + "/") for path, _ in self.left_out):
+            return ()
+        with self._opened() as root:
+            try:
+                descriptor = inside.open_folder(root, folder)
+            except OSError:
+                return ()
+            try:
+                with os.scandir(descriptor) as entries:
+                    names = sorted(entry.name for entry in entries)
+            finally:
+                os.close(descriptor)
+            prefix = folder + "/" if folder else ""
+            return tuple(name for name in names if _is_file(root, prefix + name))
+
+    def bytes_of(self, path: str, limit: int) -> bytes:
+        """The content of any regular file of the folder, packed or not; `ProjectError` if missing or too big."""
+        with self._opened() as root:
+            data = inside.read_bytes(root, path, limit)
+        known = self._index.get(path)
+        if known is not None and known.digest is not None and known.digest != Digest.of(data):
+            raise inside.changed(path)
+        return data
+
+    def text(self, path: str, limit: int = 4 << 20) -> str:
+        """The content of any regular file of the folder as text; `ProjectError` if missing, too big or not UTF-8."""
+        data = self.bytes_of(path, limit)
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise inside.FileError(f"`{path}` line {line} is not UTF-8", hint="save it as UTF-8") from error
+
+    def content(self, file: TreeFile) -> Callable[[], Iterator[bytes]]:
+        """The bytes of a packed file, from the beginning each time it is called: exactly `file.size` of them.
+
+        They are hashed while they are read: `ChangedError` if they are not what was hashed when the tree was read.
+        """
+
+        def read_again() -> Iterator[bytes]:
+            hasher, left = hashlib.sha256(), file.size
+            try:
+                with self._opened() as root, inside.opened(root, file.path) as (descriptor, status):
+                    if status.st_size != file.size:
+                        raise inside.changed(file.path)
+                    for block in walking.blocks(descriptor, file.size):
+                        left -= len(block)
+                        if left < 0:
+                            break
+                        hasher.update(block)
+                        yield block
+            except OSError as error:
+                raise inside.translate(error, file.path) from error
+            if left or file.digest is None or hasher.hexdigest() != file.digest.hex:
+                raise inside.changed(file.path)
+
+        return read_again
+
+    def notices(self) -> tuple[str, ...]:
+        """What was left out without being asked, one line a reason, for people."""
+        grouped: dict[str, list[str]] = {}
+        for path, reason in self.left_out:
+            grouped.setdefault(reason, []).append(path)
+        return tuple(
+            f"left out: {', '.join(paths[:3])}{f' and {len(paths) - 3} more' if len(paths) > 3 else ''} ({reason})"
+            for reason, paths in sorted(grouped.items())
+        )
+
+    def _opened(self) -> _Root:
+        return _Root(self.root)
+
+
+class _Root:
+    """The folder's descriptor for the duration of a block."""
+
+    __slots__ = ("_descriptor", "_root")
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._descriptor = -1
+
+    def __enter__(self) -> int:
+        self._descriptor = inside.open_root(self._root)
+        return self._descriptor
+
+    def __exit__(self, *exc: object) -> None:
+        os.close(self._descriptor)
+
+
+def _is_file(root: int, path: str) -> bool:
+    try:
+        place = inside.resolve(root, path)
+        return bool(place) and stat.S_ISREG(
+            os.stat(os.fsencode(place or ""), dir_fd=root, follow_symlinks=False).st_mode
+        )
+    except (OSError, ValueError, ProjectError):
+        return False
+
+
+def read(
+    root: Path,
+    *,
+    ignorefile: Path | None = None,
+    allow_secrets: Iterable[str] = (),
+    leave_out: Iterable[Path] = (),
+    dependency_folders: Iterable[str] = (),
+    home: Path | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> ProjectTree:
+    """Read the project folder at `root`.
+
+    `ignorefile` replaces .ociassembleignore and .dockerignore. `allow_secrets` are relative paths the guard lets
+    pass. `leave_out` are paths of the host (outputs, the lock) that are never packed. `dependency_folders` are
+    names of folders that this kind of application does not want ("node_modules" for Python). `home` is the
+    user's home folder, which is refused as an application. Raises `ProjectError`, or `SecretError` (exit 8).
+    """
+    folder = _folder(root, home)
+    progress = progress if progress is not None else Progress()
+    with _Root(folder) as descriptor:
+        rules, named = _rules(descriptor, folder, ignorefile)
+        outputs = [*leave_out, *([ignorefile] if ignorefile else [])]
+        walk = walking.walk(
+            descriptor,
+            rules,
+            leave_out=frozenset(_below(folder, outputs)),
+            folders=frozenset(dependency_folders),
+        )
+        walking.check_names(walk.found)
+        files = [item for item in walk.found if item.is_file]
+        total = sum(item.status.st_size for item in files)
+        with progress.task("hash", "reading the project", total) as task:
+            hashed = walking.hash_files(descriptor, files, jobs=jobs or _pool.cores())
+            task.advance(total)
+        secrets.refuse(walking.secrets_in(walk.found, hashed), allow_secrets, named or IGNORE_FILES[0])
+        digests = {one.path: one.digest for one in hashed}
+        packed = tuple(_tree_file(item, digests) for item in walk.found)
+        warnings = walking.twins(walk.found) + _dangling(descriptor, packed)
+    return ProjectTree(
+        root=folder, files=packed, left_out=tuple(walk.left_out), warnings=tuple(warnings), ignorefile=named
+    )
+
+
+def _folder(root: Path, home: Path | None) -> Path:
+    """The real, absolute path of the application's folder."""
+    try:
+        real = root.resolve(strict=True)
+        is_folder = real.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise inside.translate(error, str(root), "folder") from error
+        raise FolderError(f"there is no folder `{root}`", hint="name the folder of the application") from error
+    if not is_folder:
+        raise FolderError(f"`{root}` is not a folder", hint=f"name its folder: `{root.parent}`")
+    if real == Path(real.anchor):
+        raise FolderError("`/` is not an application", hint="name the folder of the application")
+    if home is not None and real == Path(os.path.realpath(home)):
+        raise FolderError(
+            f"`{root}` is your home folder, not an application", hint="name the folder of the application in it"
+        )
+    return real
+
+
+def _rules(descriptor: int, folder: Path, ignorefile: Path | None) -> tuple[ignore.Rules, str | None]:
+    """The ignore file that counts, and its name for people."""
+    if ignorefile is not None:
+        try:
+            with open(ignorefile, "rb") as file:
+                return ignore.parse(file.read(_IGNORE_LIMIT), str(ignorefile)), str(ignorefile)
+        except OSError as error:
+            raise ignore.IgnoreFileError(
+                f"cannot read the ignore file `{ignorefile}`: {os.strerror(error.errno or 0)}"
+            ) from error
+    for name in IGNORE_FILES:
+        if _is_file(descriptor, name):
+            return ignore.parse(inside.read_bytes(descriptor, name, _IGNORE_LIMIT), name), name
+    return ignore.Rules(), None
+
+
+def _below(folder: Path, paths: Iterable[Path]) -> Iterator[str]:
+    """Those of `paths` that are in `folder`, relative to it."""
+    for path in paths:
+        real = Path(os.path.realpath(path))
+        if real != folder and real.is_relative_to(folder):
+            yield real.relative_to(folder).as_posix()
+
+
+def _tree_file(item: walking.Found, digests: Mapping[str, Digest]) -> TreeFile:
+    mode = item.status.st_mode
+    if stat.S_ISDIR(mode):
+        return TreeFile(item.path, "directory", 0o755)
+    if stat.S_ISLNK(mode):
+        return TreeFile(item.path, "symlink", 0o777, target=item.target)
+    return TreeFile(item.path, "file", 0o755 if mode & 0o111 else 0o644, item.status.st_size, digests[item.path])
+
+
+def _dangling(descriptor: int, packed: tuple[TreeFile, ...]) -> list[str]:
+    """Warnings for symlinks to what is not packed."""
+    places = {file.path for file in packed}
+    warnings: list[str] = []
+    for file in packed:
+        if file.kind == "symlink":
+            place = inside.resolve(descriptor, file.path)
+            if place and place not in places:
+                warnings.append(f"the symlink `{file.path}` points to `{place}`, which is not packed")
+    return warnings

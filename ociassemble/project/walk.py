@@ -1,0 +1,272 @@
+"""Walking a project folder: what is in it, what is left out and why, and the sha256 of what will be packed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ociassemble import _pool
+from ociassemble.errors import ProjectError
+from ociassemble.oci.digest import Digest
+from ociassemble.project import ignore, inside, secrets
+from ociassemble.project.secrets import Finding
+
+
+class SpecialFileError(ProjectError):
+    """A socket, fifo or device in the folder: it has no place in an image."""
+
+    code = "project.special-file"
+
+
+class FileNameError(ProjectError):
+    """A file name that cannot stand in an image: not UTF-8, or a whiteout (`.wh.`)."""
+
+    code = "project.file-name"
+
+
+class LeftOut(NamedTuple):
+    """A path that is not packed though nobody asked for that, and why."""
+
+    path: str
+    reason: str
+
+
+class Found(NamedTuple):
+    """A path that will be packed, as `lstat` saw it."""
+
+    path: str
+    status: os.stat_result
+    target: str = ""  # of a symlink
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.status.st_mode)
+
+
+class Hashed(NamedTuple):
+    path: str
+    digest: Digest
+    secret: str | None  # what the content looks like
+
+
+class Walk(NamedTuple):
+    found: list[Found]  # in packing order
+    left_out: list[LeftOut]
+
+
+def packing_order(path: str) -> str:
+    """Sorts paths bytewise with each folder directly before its content; UTF-8 keeps the order of code points."""
+    return path.replace("/", "\0")
+
+
+def walk(root: int, rules: ignore.Rules, *, leave_out: frozenset[str], folders: frozenset[str]) -> Walk:
+    """Everything below the descriptor `root` that `rules` and the built-in exclusions leave.
+
+    `leave_out` are paths (outputs, the lock), `folders` names of folders (node_modules) that are left out, too.
+    """
+    found: dict[str, Found] = {}
+    left_out: list[LeftOut] = []
+    waiting: dict[str, Found] = {}  # excluded folders: packed only if something below them is
+    pending: list[tuple[str, int]] = [("", 0)]
+    while pending:
+        folder, state = pending.pop()
+        names = _list(root, folder)
+        if folder and "pyvenv.cfg" in names and not rules.wants(folder):
+            found.pop(folder, None)
+            waiting.pop(folder, None)
+            left_out.append(LeftOut(folder, "virtual environment"))
+            continue
+        for name, status in names.items():
+            path = f"{folder}/{name}" if folder else name
+            is_folder = stat.S_ISDIR(status.st_mode)
+            reason = _reason(path, name, is_folder, leave_out, folders)
+            if reason is not None and not (rules.wants(path) and path not in leave_out):
+                left_out.append(LeftOut(path, reason))
+                continue
+            here = rules.state(path, state)
+            excluded = rules.excluded(here)
+            if is_folder:
+                (waiting if excluded else found)[path] = Found(path, status)
+                if not excluded or rules.may_include_below(path):
+                    pending.append((path, here))
+            elif not excluded:
+                found[path] = _checked(root, path, name, status)
+    for path in list(found):
+        parent = path.rpartition("/")[0]
+        while parent and parent in waiting:
+            found[parent] = waiting.pop(parent)
+            parent = parent.rpartition("/")[0]
+    return Walk(
+        [found[path] for path in sorted(found, key=packing_order)],
+        sorted(left_out, key=lambda item: packing_order(item.path)),
+    )
+
+
+def _reason(path: str, name: str, is_folder: bool, leave_out: frozenset[str], folders: frozenset[str]) -> str | None:
+    if path in leave_out:
+        return "written or read by this build"
+    if is_folder and name in folders:
+        return "dependencies of another kind of application"
+    return ignore.builtin(path, is_folder)
+
+
+def _list(root: int, folder: str) -> dict[str, os.stat_result]:
+    """The names in a folder, sorted, with their `lstat`."""
+    result: dict[str, os.stat_result] = {}
+    try:
+        descriptor = inside.open_folder(root, folder)
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    result[_decoded(folder, entry.name)] = entry.stat(follow_symlinks=False)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise inside.translate(error, folder, "folder") from error
+    return dict(sorted(result.items()))
+
+
+def _decoded(folder: str, name: str) -> str:
+    """A name as UTF-8, whatever encoding the host's locale made Python use."""
+    raw = os.fsencode(name)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        shown = raw.decode("ascii", "backslashreplace")
+        raise FileNameError(
+            f"the name `{folder + '/' if folder else ''}{shown}` is not UTF-8", hint="rename it, or move it away"
+        ) from error
+
+
+def _checked(root: int, path: str, name: str, status: os.stat_result) -> Found:
+    """A file or symlink that may be packed; raises for anything else."""
+    if stat.S_ISREG(status.st_mode):
+        return Found(path, status)
+    if not stat.S_ISLNK(status.st_mode):
+        kind = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket"}.get(stat.S_IFMT(status.st_mode), "device")
+        raise SpecialFileError(
+            f"`{path}` is a {kind}; an image holds files, folders and symlinks",
+            hint=f"remove it, or leave it out with a line `{path}` in .ociassembleignore",
+        )
+    try:
+        raw = os.readlink(path.encode(), dir_fd=root)
+    except OSError as error:
+        raise inside.translate(error, path, "symlink") from error
+    try:
+        target = raw.decode()
+    except UnicodeDecodeError as error:
+        raise FileNameError(f"the target of the symlink `{path}` is not UTF-8") from error
+    try:
+        inside.resolve(root, path)
+    except inside.LeavingError as error:
+        why = "is absolute" if target.startswith("/") else "leads out of the project folder"
+        raise inside.LeavingError(
+            f"the symlink `{path}` -> `{target}` {why}",
+            hint=f"copy what it points to, or leave it out with a line `{path}` in .ociassembleignore",
+        ) from error
+    return Found(path, status, target)
+
+
+def check_names(found: list[Found]) -> None:
+    """Raise for names that mean something else in a layer."""
+    for item in found:
+        if item.path.rpartition("/")[2].startswith(".wh."):
+            raise FileNameError(
+                f"`{item.path}` is named like a whiteout: in a layer it would delete a file",
+                hint="rename it, or leave it out with an ignore file",
+            )
+
+
+def twins(found: list[Found]) -> list[str]:
+    """Warnings for paths that are one and the same on hosts that ignore case or normalise Unicode."""
+    import unicodedata
+
+    first: dict[str, str] = {}
+    warnings: list[str] = []
+    for item in found:
+        folded = item.path if item.path.isascii() else unicodedata.normalize("NFC", item.path)
+        other = first.setdefault(folded.casefold(), item.path)
+        if other != item.path:
+            warnings.append(f"`{other}` and `{item.path}` differ only in case or Unicode form")
+    return warnings
+
+
+_BATCH_FILES = 64
+_BATCH_BYTES = 8 << 20
+
+
+def hash_files(root: int, files: list[Found], *, jobs: int) -> list[Hashed]:
+    """The sha256 of every file, in order; raises `ChangedError` for one that is not what the walk saw."""
+    batches: list[list[Found]] = []
+    size = 0
+    for item in files:
+        if not batches or len(batches[-1]) >= _BATCH_FILES or size >= _BATCH_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(item)
+        size += item.status.st_size
+    return [
+        hashed for batch in _pool.each(lambda batch: _hash_batch(root, batch), batches, jobs=jobs) for hashed in batch
+    ]
+
+
+def _hash_batch(root: int, batch: list[Found]) -> list[Hashed]:
+    result: list[Hashed] = []
+    current, descriptor = None, -1
+    try:
+        for item in batch:
+            folder, _, name = item.path.rpartition("/")
+            try:
+                if folder != current:
+                    if descriptor >= 0:
+                        os.close(descriptor)
+                        descriptor = -1
+                    descriptor = inside.open_folder(root, folder)
+                    current = folder
+                result.append(_hash_file(descriptor, name, item))
+            except OSError as error:
+                raise inside.translate(error, item.path) from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+    return result
+
+
+def _hash_file(folder: int, name: str, item: Found) -> Hashed:
+    descriptor, status = inside.open_file(folder, name)
+    try:
+        if not inside.same(status, item.status):
+            raise inside.changed(item.path)
+        hasher, read, secret = hashlib.sha256(), 0, None
+        for block in blocks(descriptor, status.st_size):
+            if not read:
+                secret = secrets.by_content(item.path, block)
+            read += len(block)
+            hasher.update(block)
+        if read != status.st_size or not inside.same(status, os.fstat(descriptor)):
+            raise inside.changed(item.path)
+    finally:
+        os.close(descriptor)
+    return Hashed(item.path, Digest.from_hex(hasher.hexdigest()), secret)
+
+
+def blocks(descriptor: int, size: int) -> Iterator[bytes]:
+    """The bytes of an open file: `size` of them, or what there is up to one more (the caller compares)."""
+    left = size + 1
+    while left > 0 and (block := os.read(descriptor, min(inside.BLOCK, left))):
+        left -= len(block)
+        yield block
+
+
+def secrets_in(found: list[Found], hashed: list[Hashed]) -> list[Finding]:
+    """What the guard has to say about the paths to be packed."""
+    findings = [
+        Finding(item.path, what)
+        for item in found
+        if not stat.S_ISDIR(item.status.st_mode) and (what := secrets.by_name(item.path)) is not None
+    ]
+    named = {finding.path for finding in findings}
+    return findings + [Finding(one.path, one.secret) for one in hashed if one.secret and one.path not in named]
