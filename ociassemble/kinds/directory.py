@@ -1,0 +1,71 @@
+"""The kind `directory`: any folder, copied as it is into one layer (specs/behaviour/packing.md, PACK-60 on).
+
+It knows nothing about what is in the folder: no dependencies, and no start command but the one that is stated.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from ociassemble.errors import UsageError
+from ociassemble.kinds.protocol import LockedPackage, Recognition, ResolveRequest, place
+from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.plan import ApplicationPlan, ConfigPlan, FilesSource, LayerPlan, Reason
+from ociassemble.project.settings import Settings
+from ociassemble.project.tree import ProjectTree
+
+WORKDIR = "/app"
+
+
+class WorkdirError(UsageError):
+    """A working directory that is no absolute path of the image."""
+
+    code = "usage.workdir"
+
+
+class Directory:
+    """Any folder. The weakest kind: it recognises everything, so it counts only where nothing else does."""
+
+    name = "directory"
+    default_base = "distroless/static"
+
+    def recognise(self, tree: ProjectTree) -> Recognition | None:
+        count = sum(file.kind == "file" for file in tree.files)
+        return Recognition(self.name, "1 file" if count == 1 else f"{count} files")
+
+    def request(self, tree: ProjectTree, settings: Settings, facts: BaseFacts | None) -> ResolveRequest | None:
+        return None
+
+    def select(self, request: ResolveRequest, resolution: object, facts: BaseFacts) -> tuple[LockedPackage, ...]:
+        return ()
+
+    def plan(
+        self, tree: ProjectTree, settings: Settings, facts: BaseFacts, packages: tuple[LockedPackage, ...]
+    ) -> ApplicationPlan:
+        """One layer with the folder's files at the working directory; the start command only where it is stated."""
+        workdir = _workdir(settings.workdir)
+        reasons = [
+            Reason(f"the folder is copied to {workdir}", "settings or --workdir" if settings.workdir else "default")
+        ]
+        if settings.entrypoint is None and settings.cmd is None:
+            inherited = facts.entrypoint + facts.cmd
+            reasons.append(
+                Reason(f"the start command is the base's: {' '.join(inherited)}", "the base's config")
+                if inherited
+                else Reason(
+                    "the image has no start command", "neither --entrypoint, --cmd, settings nor the base name one"
+                )
+            )
+        layer = LayerPlan(title="application", role="application", sources=(FilesSource(place(tree, workdir)),))
+        config = ConfigPlan(entrypoint=settings.entrypoint, cmd=settings.cmd, workdir=workdir)
+        return ApplicationPlan(layers=(layer,), config=config, reasons=tuple(reasons))
+
+
+def _workdir(stated: str | None) -> str:
+    if stated is None or stated == "":
+        return WORKDIR
+    if not stated.startswith("/") or ".." in stated.split("/"):
+        raise WorkdirError(
+            f"the working directory `{stated}` is not an absolute path of the image", hint="write it like `/app`"
+        )
+    return "/" + posixpath.normpath(stated).lstrip("/")

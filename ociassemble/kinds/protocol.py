@@ -1,0 +1,107 @@
+"""What an application kind is (contract: tests/contract/test_kinds.py).
+
+A kind is pure: it looks at a `ProjectTree`, at settings and at facts about the base, and returns values. It never
+fetches, never runs anything, and never imports code of the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.plan import ApplicationPlan, FileItem
+from ociassemble.project.settings import Settings
+from ociassemble.project.tree import ProjectTree, TreeFile
+
+
+class Recognition(NamedTuple):
+    """A kind that claims the folder, and on what evidence ("requirements.txt")."""
+
+    kind: str
+    evidence: str
+
+
+class ResolveRequest(NamedTuple):
+    """What must be resolved, as pure data; its inputs' bytes decide whether a lock is fresh.
+
+    `form` names the grammar of `primary`: "pylock", "uv.lock", "requirements", "pyproject". `inputs` are all files
+    (relative to the project) whose content the answer depends on: `primary`, what it includes, manifests beside it.
+    `required_hashes` are sha256 hex digests that the input itself pins, by normalised package name: a resolved
+    artifact of that package must be among them.
+    """
+
+    ecosystem: str  # "python"
+    form: str
+    primary: str
+    inputs: tuple[str, ...]
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    python: str = ""  # the base's minor version, "3.13"
+    required_hashes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    package: str = ""  # the workspace member that is the application, "" for the folder's own project
+    provided: tuple[str, ...] = ()  # normalised names that the user's own wheels bring: neither locked nor selected
+
+
+class Resolution(NamedTuple):
+    """A resolver's answer in a neutral form: for Python the text of a PEP 751 pylock.toml."""
+
+    form: str  # "pylock"
+    text: str
+
+
+class LockedPackage(NamedTuple):
+    """One package chosen for one platform."""
+
+    name: str  # normalised
+    version: str
+    artifact: ArtifactRef
+
+
+class ApplicationKind(Protocol):
+    """One kind of application. Stateless."""
+
+    name: str
+    default_base: str  # the short name used when the user names no base
+
+    def recognise(self, tree: ProjectTree) -> Recognition | None:
+        """Whether this folder is one of ours, and why."""
+        ...
+
+    def request(self, tree: ProjectTree, settings: Settings, facts: BaseFacts | None) -> ResolveRequest | None:
+        """What to resolve; None where the application has no dependencies to speak of."""
+        ...
+
+    def select(self, request: ResolveRequest, resolution: Resolution, facts: BaseFacts) -> tuple[LockedPackage, ...]:
+        """The packages for one platform, by name. An artifact whose size nobody told has the size -1."""
+        ...
+
+    def plan(
+        self, tree: ProjectTree, settings: Settings, facts: BaseFacts, packages: tuple[LockedPackage, ...]
+    ) -> ApplicationPlan:
+        """The layers (dependencies first, the application last) and the start command."""
+        ...
+
+
+def place(tree: ProjectTree, prefix: str, keep: Callable[[TreeFile], bool] | None = None) -> tuple[FileItem, ...]:
+    """What `tree` packs (and `keep` wants), at and below the absolute `prefix` of the image, in the tree's order.
+
+    The folders above are the layer writer's job; only a tree of which nothing is left states `prefix` itself, so
+    that a working directory always exists. Files of the project belong to 0:0 (design: settled decisions, 4).
+    """
+    above = prefix.rstrip("/")
+    items = tuple(
+        FileItem(
+            path=f"{above}/{file.path}",
+            kind=file.kind,
+            mode=file.mode,
+            digest=file.digest,
+            size=file.size,
+            target=file.target,
+            source=file.path,
+        )
+        for file in tree.files
+        if keep is None or keep(file)
+    )
+    return items or ((FileItem(path=above, kind="directory", mode=0o755),) if above else ())
