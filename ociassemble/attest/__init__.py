@@ -1,0 +1,1 @@
+"""Supply chain: who signed what. The only room that does cryptography."""
