@@ -1,0 +1,150 @@
+"""Blobs being written: compressed, hashed on both sides, and stored, all in one pass and on several cores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+from ociassemble.content import compress
+from ociassemble.content.compress import Codec
+from ociassemble.content.store import Ingest
+from ociassemble.oci.digest import Digest
+
+_PLAIN_BLOCK = 256 << 10  # bytes handed on at once where the codec has no blocks
+
+
+class CompressingWriter:
+    """Compresses what is written into `sink`, with up to `jobs` threads, holding a few blocks in memory.
+
+    `passed` is called with each block of plain bytes, in order, and `sink` with the compressed ones, in order; both
+    from one other thread (from the caller's own if `jobs` is 1). Their errors are raised by a later `write` or by
+    `finish`. Use as a context manager: leaving it early stops the threads.
+    """
+
+    def __init__(
+        self,
+        sink: Callable[[bytes], object],
+        codec: Codec,
+        *,
+        jobs: int,
+        passed: Callable[[bytes], object] | None = None,
+    ) -> None:
+        self._sink = sink
+        self._passed = passed
+        self._encoder = compress.encoder(codec)
+        self._block = codec.block or _PLAIN_BLOCK
+        self._buffer = bytearray()
+        self._before = b""
+        self._jobs = max(1, jobs)
+        self._encoding: ThreadPoolExecutor | None = None
+        self._emitting: ThreadPoolExecutor | None = None
+        self._pending: deque[Future[None]] = deque()
+        self._started = False
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        """Take plain bytes; how they are split over calls changes nothing."""
+        self._buffer += data
+        if len(self._buffer) >= self._block:
+            self._flush()
+        return len(data)
+
+    def finish(self) -> None:
+        """Write what is left, and the end of the stream."""
+        self._submit(bytes(self._buffer), last=True)
+        self._buffer.clear()
+        while self._pending:
+            self._pending.popleft().result()
+        self.close()
+        self._sink(self._encoder.finish())
+
+    def close(self) -> None:
+        """Stop the threads; what they have not done yet is dropped."""
+        for pool in (self._encoding, self._emitting):
+            if pool is not None:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> CompressingWriter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _flush(self) -> None:
+        with memoryview(self._buffer) as view:
+            whole = len(view) - len(view) % self._block
+            for start in range(0, whole, self._block):
+                self._submit(bytes(view[start : start + self._block]), last=False)
+        del self._buffer[:whole]
+
+    def _submit(self, block: bytes, *, last: bool) -> None:
+        before, self._before = self._before, block
+        if not self._started:
+            self._started = True
+            self._sink(self._encoder.start())
+        if self._jobs == 1 or (last and self._encoding is None):
+            self._emit(block, self._encoder.encode(block, before, last))
+            return
+        if self._encoding is None or self._emitting is None:
+            threads = self._jobs if self._encoder.parallel else 1
+            self._encoding = ThreadPoolExecutor(threads, thread_name_prefix="compress")
+            self._emitting = ThreadPoolExecutor(1, thread_name_prefix="hash")
+        encoded = self._encoding.submit(self._encoder.encode, block, before, last)
+        self._pending.append(self._emitting.submit(self._emit_later, block, encoded))
+        while len(self._pending) > 2 * self._jobs + 2:
+            self._pending.popleft().result()
+
+    def _emit_later(self, block: bytes, encoded: Future[bytes]) -> None:
+        self._pass(block)
+        self._sink(encoded.result())
+
+    def _emit(self, block: bytes, encoded: bytes) -> None:
+        self._pass(block)
+        self._sink(encoded)
+
+    def _pass(self, block: bytes) -> None:
+        self._encoder.passed(block)
+        if self._passed is not None:
+            self._passed(block)
+
+
+class Written(NamedTuple):
+    """A finished blob: `diff_id` and `tar_size` of the plain bytes, `digest` and `size` of the stored ones."""
+
+    diff_id: Digest
+    digest: Digest
+    size: int
+    tar_size: int
+
+
+class BlobWriter:
+    """A layer on its way into a store: takes the tar, keeps the compressed blob, and knows the digests of both.
+
+    Use it as a context manager around the tar's writing; without `finish` nothing is kept.
+    """
+
+    def __init__(self, ingest: Ingest, codec: Codec, *, jobs: int) -> None:
+        self._ingest = ingest
+        self._hash = hashlib.sha256()
+        self._tar_size = 0
+        self._writer = CompressingWriter(ingest.write, codec, jobs=jobs, passed=self._hash.update)
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        self._tar_size += len(data)
+        return self._writer.write(data)
+
+    def finish(self, expected: Digest | None = None) -> Written:
+        """Keep the blob (if it has the `expected` digest, where one is given)."""
+        self._writer.finish()
+        digest, size = self._ingest.commit(expected)
+        return Written(Digest.from_hex(self._hash.hexdigest()), digest, size, self._tar_size)
+
+    def __enter__(self) -> BlobWriter:
+        self._ingest.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._writer.close()
+        self._ingest.__exit__(*exc)
