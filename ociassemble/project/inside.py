@@ -63,16 +63,24 @@ def translate(error: OSError, path: str, what: str = "file") -> ProjectError:
     )
 
 
-def open_root(root: Path) -> int:
-    """A descriptor of the project folder itself (which may be reached through symlinks)."""
-    try:
-        return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise translate(error, str(root), "folder") from error
+class Root:
+    """A descriptor of the project folder itself (which may be reached through symlinks), for one block."""
 
+    __slots__ = ("_descriptor", "_path")
 
-def close(descriptor: int) -> None:
-    os.close(descriptor)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def __enter__(self) -> int:
+        try:
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise translate(error, str(self._path), "folder") from error
+        return self._descriptor
+
+    def __exit__(self, *exc: object) -> None:
+        os.close(self._descriptor)
 
 
 def open_folder(root: int, path: str) -> int:

@@ -68,14 +68,14 @@ class ProjectTree:
 
     def has(self, path: str) -> bool:
         """Whether there is a regular file at `path`, packed or not; symlinks are followed inside the folder."""
-        with self._opened() as root:
+        with inside.Root(self.root) as root:
             return _is_file(root, path)
 
     def names(self, folder: str = "") -> tuple[str, ...]:
         """Names of the regular files directly in `folder`, packed or not, sorted; () for a folder that is left out."""
         if any(folder == path or folder.startswith(path + "/") for path, _ in self.left_out):
             return ()
-        with self._opened() as root:
+        with inside.Root(self.root) as root:
             try:
                 descriptor = inside.open_folder(root, folder)
             except OSError:
@@ -90,7 +90,7 @@ class ProjectTree:
 
     def bytes_of(self, path: str, limit: int) -> bytes:
         """The content of any regular file of the folder, packed or not; `ProjectError` if missing or too big."""
-        with self._opened() as root:
+        with inside.Root(self.root) as root:
             data = inside.read_bytes(root, path, limit)
         known = self._index.get(path)
         if known is not None and known.digest is not None and known.digest != Digest.of(data):
@@ -115,7 +115,7 @@ class ProjectTree:
         def read_again() -> Iterator[bytes]:
             hasher, left = hashlib.sha256(), file.size
             try:
-                with self._opened() as root, inside.opened(root, file.path) as (descriptor, status):
+                with inside.Root(self.root) as root, inside.opened(root, file.path) as (descriptor, status):
                     if status.st_size != file.size:
                         raise inside.changed(file.path)
                     for block in walking.blocks(descriptor, file.size):
@@ -140,26 +140,6 @@ class ProjectTree:
             f"left out: {', '.join(paths[:3])}{f' and {len(paths) - 3} more' if len(paths) > 3 else ''} ({reason})"
             for reason, paths in sorted(grouped.items())
         )
-
-    def _opened(self) -> _Root:
-        return _Root(self.root)
-
-
-class _Root:
-    """The folder's descriptor for the duration of a block."""
-
-    __slots__ = ("_descriptor", "_root")
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._descriptor = -1
-
-    def __enter__(self) -> int:
-        self._descriptor = inside.open_root(self._root)
-        return self._descriptor
-
-    def __exit__(self, *exc: object) -> None:
-        os.close(self._descriptor)
 
 
 def _is_file(root: int, path: str) -> bool:
@@ -192,7 +172,7 @@ def read(
     """
     folder = _folder(root, home)
     progress = progress if progress is not None else Progress()
-    with _Root(folder) as descriptor:
+    with inside.Root(folder) as descriptor:
         rules, named = _rules(descriptor, folder, ignorefile)
         outputs = [*leave_out, *([ignorefile] if ignorefile else [])]
         walk = walking.walk(

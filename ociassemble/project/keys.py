@@ -1,0 +1,252 @@
+"""Every setting: its name, its type, its meaning (specs/behaviour/packing.md, PACK-40 on).
+
+One table, from which values are checked and from which the JSON Schema in specs/schema/settings.schema.json is
+made; a test holds the file and the table together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ociassemble.errors import UsageError
+from ociassemble.project.command import split_command
+
+KINDS = ("auto", "python", "node", "java", "binary", "directory")
+BASE_SOURCES = ("auto", "registry", "debian")
+LAYERS = ("auto", "single", "per-package")
+_COMPRESSION = "^(gzip|zstd|none)(:[0-9]{1,2})?$"
+_PORT = "^[0-9]{1,5}(/(tcp|udp|sctp))?$"
+
+
+class SettingError(UsageError):
+    """An unknown setting, or one with a value of the wrong type."""
+
+    code = "usage.setting"
+
+
+class Type(NamedTuple):
+    """A type of setting: checks and converts a value (raising `SettingError`), and describes itself as JSON Schema."""
+
+    check: Callable[[Any, str], Any]  # the value, and how to call it in a message
+    schema: dict[str, Any]
+
+
+class Key(NamedTuple):
+    """One setting. A table inside the table (`python`) comes out of its check as fields by name."""
+
+    name: str  # as written: kebab-case
+    type: Type
+    meaning: str
+
+    @property
+    def field(self) -> str:
+        return self.name.replace("-", "_")
+
+
+def _wrong(shown: str, want: str, value: Any, hint: str | None = None) -> SettingError:
+    names: dict[type, str] = {str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    names |= {list: "a list", dict: "a table"}
+    return SettingError(f"{shown} must be {want}, not {names.get(type(value), 'something else')}", hint=hint)
+
+
+def _string(value: Any, shown: str) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        short = -(10**15) < value < 10**15  # huge ones cannot even be printed
+        raise _wrong(shown, "a string", value, hint=f'write it in quotes: "{value}"' if short else None)
+    if not isinstance(value, str):
+        raise _wrong(shown, "a string", value)
+    if "\0" in value:
+        raise SettingError(f"{shown} holds a NUL character")
+    return value
+
+
+def _boolean(value: Any, shown: str) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(shown, "true or false", value)
+    return value
+
+
+def _path(value: Any, shown: str) -> Path:
+    return value if isinstance(value, Path) else Path(_string(value, shown))
+
+
+def _strings(value: Any, shown: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        hint = f'write it as a list: ["{value}"]' if isinstance(value, str) else None
+        raise _wrong(shown, "a list of strings", value, hint)
+    return tuple(_string(item, f"an item of {shown}") for item in value)
+
+
+def _paths(value: Any, shown: str) -> tuple[Path, ...]:
+    if not isinstance(value, list):
+        raise _wrong(shown, "a list of paths", value)
+    return tuple(_path(item, f"an item of {shown}") for item in value)
+
+
+def _command(value: Any, shown: str) -> tuple[str, ...]:
+    return split_command(value) if isinstance(value, str) else _strings(value, shown)
+
+
+def _ports(value: Any, shown: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _wrong(shown, "a list of ports", value, hint='write it as a list: [8080, "53/udp"]')
+    ports: list[str] = []
+    for item in value:
+        if isinstance(item, int) and not isinstance(item, bool) and 0 < item < 65536:
+            ports.append(f"{item}/tcp")
+        elif isinstance(item, str) and re.fullmatch(_PORT, item) and 0 < int(item.partition("/")[0]) < 65536:
+            ports.append(item if "/" in item else f"{item}/tcp")
+        else:
+            what = f"`{item:.40}`" if isinstance(item, str) else "an item"
+            raise SettingError(f"{shown}: {what} is not a port", hint='a port is 1 to 65535, or a string like "53/udp"')
+    return tuple(ports)
+
+
+def _removable(value: Any, shown: str) -> dict[str, str | None]:
+    if not isinstance(value, Mapping):
+        raise _wrong(shown, "a table", value)
+    result: dict[str, str | None] = {}
+    for name, item in value.items():
+        if not name or "\0" in name or (shown.strip("`-") == "env" and "=" in name):
+            raise SettingError(f"{shown}: `{name}` is not a name")
+        result[name] = None if item is None or item is False else _string(item, f"`{name}` of {shown}")
+    return result
+
+
+def _strings_by_name(value: Any, shown: str) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise _wrong(shown, "a table", value)
+    return {name: _string(item, f"`{name}` of {shown}") for name, item in value.items()}
+
+
+def _one_of(*names: str) -> Type:
+    def check(value: Any, shown: str) -> str:
+        text = _string(value, shown)
+        if text not in names:
+            raise SettingError(f"{shown}: `{text}` is none of {', '.join(names)}", hint=_nearest(text, names))
+        return text
+
+    return Type(check, {"enum": list(names)})
+
+
+def _matching(pattern: str, example: str) -> Type:
+    def check(value: Any, shown: str) -> str:
+        text = _string(value, shown)
+        if not re.fullmatch(pattern, text):
+            raise SettingError(f"{shown}: `{text}` is not understood", hint=f"write it like `{example}`")
+        return text
+
+    return Type(check, {"type": "string", "pattern": pattern})
+
+
+def _table(value: Any, shown: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _wrong(shown, "a table", value)
+    return fields(value, PYTHON_KEYS, "python.")
+
+
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+STRING = Type(_string, {"type": "string"})
+BOOLEAN = Type(_boolean, {"type": "boolean"})
+PATH = Type(_path, {"type": "string"})
+STRINGS = Type(_strings, _TEXTS)
+PATHS = Type(_paths, _TEXTS)
+COMMAND = Type(_command, {"anyOf": [{"type": "string"}, _TEXTS]})
+PORTS = Type(
+    _ports,
+    {
+        "type": "array",
+        "items": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string", "pattern": _PORT}]},
+    },
+)
+REMOVABLE = Type(
+    _removable, {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"enum": [False, None]}]}}
+)
+BY_NAME = Type(_strings_by_name, {"type": "object", "additionalProperties": {"type": "string"}})
+
+
+def _keys(*keys: Key) -> dict[str, Key]:
+    return {key.name: key for key in keys}
+
+
+PYTHON_KEYS = _keys(
+    Key("extras", STRINGS, "Extras of the project to install."),
+    Key("groups", STRINGS, "Dependency groups to install."),
+    Key("index-url", STRING, "The package index to ask, instead of the configured one. Never recorded."),
+    Key("extra-index-urls", STRINGS, "Further package indexes. Never recorded."),
+    Key("find-links", STRINGS, "Folders or pages of wheels to look into. Never recorded."),
+    Key("requirements", STRING, "The file that names the dependencies, where there is more than one."),
+    Key("site", STRING, "The directory of the image for packages, instead of the base's own."),
+    Key("package", STRING, "The workspace member to build."),
+)
+
+KEYS = _keys(
+    Key("name", STRING, "The application's name, for titles and default tags."),
+    Key("base", STRING, "The base image: a short name or a reference."),
+    Key("kind", _one_of(*KINDS), "The kind of application, instead of finding out."),
+    Key("tags", STRINGS, "Names for the result."),
+    Key("platforms", STRINGS, "Platforms to build for, like linux/arm64."),
+    Key("env", REMOVABLE, "Environment variables; false takes the base's away."),
+    Key("labels", REMOVABLE, "Labels of the image; false takes the base's away."),
+    Key("annotations", REMOVABLE, "Annotations of the manifest."),
+    Key("user", STRING, "The user the image runs as: a name, a number, or user:group."),
+    Key("workdir", STRING, "The working directory, where the application is put."),
+    Key("entrypoint", COMMAND, "The entrypoint: a list of words, or one string split as a shell splits it."),
+    Key("cmd", COMMAND, "The command: a list of words, or one string split as a shell splits it."),
+    Key("ports", PORTS, "Ports the application listens on."),
+    Key("volumes", STRINGS, "Directories that are meant to be volumes."),
+    Key("stop-signal", STRING, "The signal that ends the application, like SIGINT."),
+    Key("add", STRINGS, "Further files: SRC:DST[,chown=U:G][,chmod=M]."),
+    Key("wheels", PATHS, "Wheels you built yourself, relative to the folder."),
+    Key("ignorefile", PATH, "The ignore file, instead of .ociassembleignore or .dockerignore."),
+    Key("base-source", _one_of(*BASE_SOURCES), "Where a known base comes from."),
+    Key("bases", BY_NAME, "What short base names stand for."),
+    Key(
+        "compression", _matching(_COMPRESSION, "zstd:3"), "How layers are compressed: gzip, zstd or none, and a level."
+    ),
+    Key("layers", _one_of(*LAYERS), "How dependencies are cut into layers."),
+    Key("debian-mirror", STRING, "A mirror that holds debian/ and debian-security/. Never recorded."),
+    Key(
+        "python",
+        Type(_table, {"type": "object", "additionalProperties": False, "properties": {}}),
+        "Settings of Python applications.",
+    ),
+    Key("allow-secrets", STRINGS, "Paths that look like secrets and must be in the image."),
+    Key("strict-references", BOOLEAN, "Refuse short base names."),
+)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a settings file; specs/schema/settings.schema.json is this, written down."""
+    properties = {name: {**key.type.schema, "description": key.meaning} for name, key in KEYS.items()}
+    properties["python"]["properties"] = {
+        name: {**key.type.schema, "description": key.meaning} for name, key in PYTHON_KEYS.items()
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": 'Settings of ociassemble: ociassemble.toml, [tool.ociassemble], or "ociassemble" in package.json',
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def fields(table: Mapping[str, Any], keys: Mapping[str, Key] = KEYS, prefix: str = "") -> dict[str, Any]:
+    """The checked values of a table by field name; `SettingError` for an unknown key or a wrong type."""
+    result: dict[str, Any] = {}
+    for name, value in table.items():
+        key = keys.get(name)
+        if key is None:
+            raise SettingError(f"there is no setting `{prefix}{name}`", hint=_nearest(name, tuple(keys)))
+        result[key.field] = key.type.check(value, f"`{prefix}{name}`")
+    return result
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name.lower().replace("_", "-"), known, 1, 0.5)
+    return f"did you mean `{close[0]}`?" if close else f"known are: {', '.join(known)}"
