@@ -1,0 +1,119 @@
+"""RECORD of a wheel (the recording-installed-projects specification): read strictly, held against the archive, written.
+
+Installers trust the archive and rewrite RECORD; here every file must be listed with a sha256 or stronger, and its
+bytes are hashed against that while they pass.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from ociassemble.errors import IntegrityError
+from ociassemble.formats.zip import show, unusable
+
+ALGORITHMS = ("sha256", "sha384", "sha512")  # the specification forbids md5, sha1 and sha224
+SIGNATURES = ("RECORD.jws", "RECORD.p7s")
+
+
+class WheelError(IntegrityError):
+    """The archive is no wheel as the specification has it, or not the one its file name says."""
+
+    code = "integrity.wheel"
+
+
+class RecordError(WheelError):
+    """RECORD and the files of the wheel disagree."""
+
+    code = "integrity.wheel.record"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message, hint="the wheel was changed after it was built, or built badly; take another build or version"
+        )
+
+
+class Row(NamedTuple):
+    """What RECORD says about one file; `size` in bytes, None where it does not tell."""
+
+    path: str
+    algorithm: str  # "" where no hash is told
+    hash: str  # urlsafe base64 without padding
+    size: int | None
+
+    @property
+    def column(self) -> str:
+        """The hash as it stands in RECORD."""
+        return f"{self.algorithm}={self.hash}" if self.algorithm else ""
+
+
+def encode(digest: bytes) -> str:
+    """A digest as RECORD writes it."""
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def row(path: str, data: bytes) -> Row:
+    """The row of a file whose content is `data`."""
+    return Row(path, "sha256", encode(hashlib.sha256(data).digest()), len(data))
+
+
+def parse(data: bytes, label: str) -> dict[str, Row]:
+    """RECORD's rows by path; `label` names the wheel in errors."""
+    rows: dict[str, Row] = {}
+    try:
+        lines = list(csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RecordError(f"{label} has a RECORD that cannot be read: {error}") from error
+    for fields in lines:
+        if not fields:
+            continue
+        if len(fields) != 3:
+            raise RecordError(f"{label} has a RECORD with a line of {len(fields)} fields for {show(fields[0])}")
+        path, column, size = fields
+        if wrong := unusable(path.removesuffix("/")):
+            raise RecordError(f"{label} has a RECORD that lists {show(path)}, which {wrong}")
+        algorithm, _, text = column.partition("=")
+        if size and not (size.isascii() and size.isdecimal() and len(size) < 20):
+            raise RecordError(f"{label} has a RECORD with the size {show(size)} for {show(path)}")
+        found = Row(path, algorithm, text.rstrip("="), int(size) if size else None)
+        if rows.setdefault(path, found) != found:
+            raise RecordError(f"{label} has a RECORD that lists {show(path)} twice, and differently")
+    return rows
+
+
+def check(rows: Mapping[str, Row], files: Mapping[str, int], info: str, label: str) -> None:
+    """That `files` (path to size) and RECORD's `rows` are the same set, each with a hash strong enough.
+
+    `info` is the name of the dist-info folder. RECORD and signatures of it cannot list themselves.
+    """
+    free = {f"{info}/{name}" for name in ("RECORD", *SIGNATURES)}
+    for path, size in files.items():
+        if path in free:
+            continue
+        found = rows.get(path)
+        if found is None:
+            raise RecordError(f"{label} has the file {show(path)}, which its RECORD does not list")
+        if not found.algorithm or not found.hash:
+            raise RecordError(f"{label} has a RECORD without a hash for {show(path)}")
+        if found.algorithm not in ALGORITHMS:
+            raise RecordError(
+                f"{label} has a RECORD with {show(found.algorithm)} for {show(path)}; it must be sha256 or stronger"
+            )
+        if found.size is not None and found.size != size:
+            raise RecordError(f"{label} has {size} bytes in {show(path)}, but its RECORD says {found.size}")
+    for path in rows:
+        if path not in files and path not in free:
+            raise RecordError(f"{label} has a RECORD that lists {show(path)}, which is not there")
+
+
+def render(rows: Iterable[Row]) -> bytes:
+    """RECORD's text, by path."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    for item in sorted(rows):
+        writer.writerow((item.path, item.column, "" if item.size is None else item.size))
+    return text.getvalue().encode("utf-8")
