@@ -1,0 +1,1 @@
+"""Locking: whether a lock is fresh, and asking resolvers where it is not."""

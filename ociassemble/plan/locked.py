@@ -1,0 +1,254 @@
+"""What a lock records for one platform: facts, packages, the pinned base, finished layers, the verdict of `prove`.
+
+Each value has its JSON form (`document`) and the strict reading of it (`read`); specs/behaviour/lock.md.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, NamedTuple, cast
+
+from ociassemble.oci.digest import Digest
+from ociassemble.plan._strict import Invalid, Object
+from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.facts import BaseFacts
+
+_FILENAME = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]+")
+# A relative path without `.`, `..` or empty parts.
+PATH = re.compile(r"(?!/)(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+(?:/(?!\Z)|\Z))+")
+
+Severity = Literal["error", "warning", "info"]
+
+
+class LockedFacts(NamedTuple):
+    """What dependencies were chosen for; of these, the interpreter's ABI and the libc decide (LOCK-6)."""
+
+    distribution: str
+    distribution_version: str
+    libc: str
+    libc_version: str
+    python: str = ""  # minor, "3.13"; "" for a base without Python
+    python_version: str = ""  # exact, "" where nothing told
+    free_threaded: bool = False
+
+    @classmethod
+    def of(cls, facts: BaseFacts) -> LockedFacts:
+        python = facts.python
+        return cls(
+            facts.distribution,
+            facts.distribution_version,
+            facts.libc,
+            facts.libc_version,
+            python.minor if python else "",
+            python.version if python else "",
+            python.free_threaded if python else False,
+        )
+
+    def document(self) -> dict[str, Any]:
+        return {name.replace("_", "-"): getattr(self, name) for name in self._fields}
+
+    @classmethod
+    def read(cls, value: Any, path: str) -> LockedFacts:
+        with Object(value, path) as source:
+            return cls(
+                source.text("distribution", empty=True),
+                source.text("distribution-version", empty=True),
+                source.text("libc", empty=True),
+                source.text("libc-version", empty=True),
+                source.text("python", empty=True),
+                source.text("python-version", empty=True),
+                source.truth("free-threaded"),
+            )
+
+
+class LockedPackage(NamedTuple):
+    """One package chosen for one platform."""
+
+    name: str  # normalised
+    version: str
+    artifact: ArtifactRef
+
+    def document(self) -> dict[str, Any]:
+        return {"name": self.name, "version": self.version, **self.artifact.document()}
+
+    @classmethod
+    def read(cls, value: Any, path: str) -> LockedPackage:
+        with Object(value, path) as source:
+            artifact = ArtifactRef(
+                source.sha256("sha256"),
+                source.integer("size"),
+                source.matching("filename", _FILENAME, "a file name"),
+            )
+            return cls(source.text("name"), source.text("version"), artifact)
+
+
+class BaseLayer(NamedTuple):
+    """One layer of a pinned base."""
+
+    digest: Digest
+    diff_id: Digest
+
+    def document(self) -> dict[str, Any]:
+        return dict(self._asdict())
+
+    @classmethod
+    def read(cls, value: Any, path: str) -> BaseLayer:
+        with Object(value, path) as source:
+            return cls(source.digest("digest"), source.digest("diff_id"))
+
+
+class RegistryBase(NamedTuple):
+    """A base pinned to one manifest, which `asked.base` is then never asked for by tag."""
+
+    digest: Digest
+    size: int
+    media_type: str
+    layers: tuple[BaseLayer, ...]
+
+
+class DebianPackage(NamedTuple):
+    """One package of an assembled base. `path` is the archive's own `Filename`, below the root of `archive`."""
+
+    name: str
+    version: str
+    archive: str  # "debian", "debian-security"
+    path: str  # "pool/main/o/openssl/libssl3t64_3.5.4-1_amd64.deb"
+    digest: Digest
+    size: int
+
+    @property
+    def artifact(self) -> ArtifactRef:
+        return ArtifactRef(self.digest, self.size, self.path.rpartition("/")[2])
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "version": self.version,
+            "archive": self.archive,
+            "filename": self.path,
+            "sha256": self.digest.hex,
+            "size": self.size,
+        }
+
+    @classmethod
+    def read(cls, value: Any, path: str) -> DebianPackage:
+        with Object(value, path) as source:
+            return cls(
+                source.text("name"),
+                source.text("version"),
+                source.matching("archive", _FILENAME, "the name of an archive"),
+                source.matching("filename", PATH, "a path below the archive's root"),
+                source.sha256("sha256"),
+                source.integer("size"),
+            )
+
+
+class DebianBase(NamedTuple):
+    """A base assembled from these packages by `recipe`, and the manifest that comes of it."""
+
+    recipe: str
+    packages: tuple[DebianPackage, ...]
+    digest: Digest
+    size: int
+    media_type: str
+    layers: tuple[BaseLayer, ...]
+
+
+class LockedLayer(NamedTuple):
+    """A finished dependency layer; it counts only where `key` is that of the plan and `codec` is ours."""
+
+    title: str
+    key: Digest
+    diff_id: Digest
+    digest: Digest
+    size: int  # compressed bytes
+    codec: str  # library, version, level, block size
+
+    def document(self) -> dict[str, Any]:
+        return dict(self._asdict())
+
+    @classmethod
+    def read(cls, value: Any, path: str) -> LockedLayer:
+        with Object(value, path) as source:
+            return cls(
+                source.text("title", empty=True),
+                source.digest("key"),
+                source.digest("diff_id"),
+                source.digest("digest"),
+                source.integer("size"),
+                source.text("codec"),
+            )
+
+
+class LockedFinding(NamedTuple):
+    """What `prove` found when it read the layers."""
+
+    code: str
+    severity: Severity
+    message: str
+
+    def document(self) -> dict[str, Any]:
+        return dict(self._asdict())
+
+    @classmethod
+    def read(cls, value: Any, path: str) -> LockedFinding:
+        with Object(value, path) as source:
+            severity = source.text("severity")
+            if severity not in ("error", "warning", "info"):
+                raise Invalid(f"`{source.at('severity')}` is not error, warning or info")
+            return cls(source.text("code"), cast(Severity, severity), source.text("message"))
+
+
+class Verdict(NamedTuple):
+    """What was proved, and about exactly what; anything else must be proved anew (LOCK-8)."""
+
+    base: Digest  # the base's manifest
+    dependencies: tuple[Digest, ...]  # diff_ids, in order
+    command: tuple[str, ...]  # entrypoint and cmd
+    findings: tuple[LockedFinding, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "base": self.base,
+            "dependencies": list(self.dependencies),
+            "command": list(self.command),
+            "findings": [item.document() for item in self.findings],
+        }
+
+    @classmethod
+    def read(cls, value: Any, path: str) -> Verdict:
+        with Object(value, path) as source:
+            return cls(
+                source.digest("base"),
+                source.digests("dependencies"),
+                source.texts("command"),
+                tuple(LockedFinding.read(item, where) for item, where in source.items("findings")),
+            )
+
+
+def base_document(base: RegistryBase | DebianBase) -> dict[str, Any]:
+    """The JSON form of a pinned base, told apart by `source`."""
+    result: dict[str, Any] = {
+        "digest": base.digest,
+        "size": base.size,
+        "media-type": base.media_type,
+        "layers": [item.document() for item in base.layers],
+    }
+    if isinstance(base, DebianBase):
+        packages = [item.document() for item in base.packages]
+        return {"source": "debian", "recipe": base.recipe, "packages": packages, **result}
+    return {"source": "registry", **result}
+
+
+def read_base(value: Any, path: str) -> RegistryBase | DebianBase:
+    """From `base_document`'s form."""
+    with Object(value, path) as source:
+        kind = source.text("source")
+        manifest = (source.digest("digest"), source.integer("size"), source.text("media-type"))
+        layers = tuple(BaseLayer.read(item, where) for item, where in source.items("layers"))
+        if kind == "registry":
+            return RegistryBase(*manifest, layers)
+        if kind == "debian":
+            packages = tuple(DebianPackage.read(item, where) for item, where in source.items("packages"))
+            return DebianBase(source.text("recipe"), packages, *manifest, layers)
+        raise Invalid(f"`{source.at('source')}` is neither registry nor debian")
