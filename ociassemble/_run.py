@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ociassemble.errors import ToolError
 
@@ -69,9 +69,32 @@ def run(
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
-def start(argv: Sequence[str], *, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start `argv` with our own standard streams; the caller waits for it."""
+Process = subprocess.Popen[bytes]
+StillRunning = subprocess.TimeoutExpired
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    output: BinaryIO | None = None,
+    detached: bool = False,
+) -> Process:
+    """Start `argv` with our own standard streams; the caller waits for it (`wait(timeout)` raises `StillRunning`).
+
+    `output` takes both its output streams. `detached`: nothing to read, and a session of its own, so that a ctrl-C on
+    the terminal reaches us alone and we decide what it is told.
+    """
     try:
-        return subprocess.Popen(list(argv), env=environment)
+        return subprocess.Popen(
+            list(argv),
+            env=environment,
+            stdin=subprocess.DEVNULL if detached else None,
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+            start_new_session=detached,
+        )
     except FileNotFoundError as error:
         raise ToolMissingError(f"`{argv[0]}` is not installed or not on PATH") from error
+    except OSError as error:
+        raise ToolFailedError(f"`{argv[0]}` could not be run: {error.strerror}") from error
