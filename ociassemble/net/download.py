@@ -1,0 +1,162 @@
+"""Bringing files here: `fetch` a file into a store by its digest, `get` a small document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from ociassemble.content.store import Store
+from ociassemble.content.verify import DigestMismatchError, SizeMismatchError
+from ociassemble.errors import Error, IntegrityError, NetworkError, NotFoundError, OfflineError
+from ociassemble.net.errors import AnswerError, CutError, TimedOutError
+from ociassemble.net.response import Response
+from ociassemble.net.url import redact
+from ociassemble.net.wire import Wire
+from ociassemble.oci.digest import Digest
+from ociassemble.progress import Progress
+
+MAX_UNSIZED = 8 << 30  # bytes: where nothing announced a size
+MAX_CUTS = 5  # in a row, without a byte in between
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+
+
+class Page(NamedTuple):
+    """A small document: where it came from after redirects, its type, its bytes."""
+
+    url: str
+    content_type: str
+    data: bytes
+    etag: str = ""
+
+
+def get(wire: Wire, url: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Page:
+    """A document of at most `limit` bytes.
+
+    Raises `NotFoundError` (404, 410), `AuthError` (401, 403), `NetworkError` and its kin.
+    """
+    with wire.request("GET", url, headers=headers) as response:
+        if response.status != 200:
+            raise wire.fail(response)
+        if response.header("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+            raise AnswerError(f"`{redact(url)}` came compressed, which was not asked for")
+        data = response.read(limit)
+        return Page(response.url, response.header("Content-Type"), data, response.header("ETag"))
+
+
+def fetch(
+    wire: Wire,
+    urls: Sequence[str],
+    digest: Digest,
+    size: int | None,
+    store: Store,
+    *,
+    label: str = "",
+    progress: Progress | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> int:
+    """Bring the file `digest` into `store` and return its size in bytes; one that is there is not fetched again.
+
+    The URLs are tried in their order until one has these bytes: the digest decides, not the place. A download that
+    breaks off goes on where it stopped. `size` None or negative: not known. Memory use does not depend on the size,
+    and whatever ends this early leaves nothing behind.
+    """
+    have = store.size(digest)
+    if have is not None and (size is None or size < 0 or have == size):
+        return have
+    wanted = size if size is not None and size >= 0 else None
+    if not urls:
+        raise NotFoundError(f"nobody says where {label or digest} is")
+    failures: list[Error] = []
+    for url in urls:
+        try:
+            return _fetch_one(wire, url, digest, wanted, store, label or digest.short, progress or Progress(), headers)
+        except OfflineError:
+            raise
+        except (NetworkError, NotFoundError, IntegrityError) as error:
+            failures.append(error)
+        except Error as error:  # credentials at one index must not hide that another one has the file
+            if error.exit_code != 5:
+                raise
+            failures.append(error)
+    # Bytes that are not what they should be matter more than a server that has none.
+    failures.sort(key=lambda error: not isinstance(error, IntegrityError))
+    first = failures[0]
+    first.details = (*first.details, *(str(other) for other in failures[1:]))
+    raise first
+
+
+def _fetch_one(
+    wire: Wire,
+    url: str,
+    digest: Digest,
+    size: int | None,
+    store: Store,
+    label: str,
+    progress: Progress,
+    headers: Mapping[str, str] | None,
+) -> int:
+    def open_at(offset: int) -> Response:
+        extra = {"Range": f"bytes={offset}-"} if offset else {}
+        response = wire.request("GET", url, headers={**(headers or {}), **extra})
+        if response.status not in ((200, 206) if offset else (200,)):
+            raise wire.fail(response)
+        return response
+
+    with progress.task("download", label, size) as task, store.ingest() as writer:
+        try:
+            for block in resuming(open_at, size, redact(url)):
+                writer.write(block)
+                task.advance(len(block))
+            return writer.commit(digest, size)[1]
+        except (DigestMismatchError, SizeMismatchError) as error:
+            error.details = (*error.details, f"from `{redact(url)}`")
+            raise
+
+
+def resuming(open_at: Callable[[int], Response], size: int | None, what: str) -> Iterator[bytes]:
+    """The bytes of one file, from the beginning to its end, whatever the connection does.
+
+    `open_at(offset)` asks for the rest from there on; its answer is 200 (then what is known is skipped) or 206. With
+    `size` known, a longer file is a `SizeMismatchError` as soon as the byte too many arrives, and a shorter one
+    counts as cut.
+    """
+    limit = MAX_UNSIZED if size is None else size
+    have = cuts = 0
+    while True:
+        before = have
+        answer = open_at(have)  # what fails here has been retried by the wire already
+        try:
+            with answer as response:
+                total = response.length if response.status == 200 else None
+                if size is not None and total is not None and total != size:
+                    raise SizeMismatchError(f"`{what}` has {total} bytes, not {size}")
+                skip = have - _start(response, have, what)
+                received = 0
+                for block in response.chunks():
+                    received += len(block)
+                    if skip:
+                        skip, block = max(0, skip - len(block)), block[skip:]
+                    have += len(block)
+                    if have > limit:
+                        raise SizeMismatchError(f"`{what}` is larger than its {limit} bytes")
+                    if block:
+                        yield block
+                expected = size if size is not None else total
+                if expected is not None and have < expected:
+                    raise CutError(f"`{what}` ended after {have} of {expected} bytes")
+                return
+        except (CutError, TimedOutError):
+            cuts = 1 if have > before else cuts + 1
+            if cuts >= MAX_CUTS:
+                raise
+
+
+def _start(response: Response, asked: int, what: str) -> int:
+    """The offset at which the answer begins."""
+    if response.status != 206:
+        return 0
+    found = _CONTENT_RANGE.fullmatch(response.header("Content-Range").strip())
+    if not found or int(found[1]) != asked:
+        raise AnswerError(f"`{what}` was asked for from byte {asked} on, and another range came")
+    return asked
