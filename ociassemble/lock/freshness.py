@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from ociassemble.oci.digest import Digest
-from ociassemble.plan.lock import Asked, Lock
+from ociassemble.plan.lock import Asked, Lock, Setting, plain
 from ociassemble.plan.locked import LockedFacts
 from ociassemble.plan.plan import ASSEMBLY_VERSION
 
@@ -33,10 +34,11 @@ def _asked(lock: Lock, asked: Asked) -> list[str]:
         reasons.append(f"the platforms are {_names(asked.platforms)}, locked {_names(was.platforms)}")
     if was.kind != asked.kind:
         reasons.append(f"the kind is `{asked.kind}`, locked `{was.kind}`")
+    before, now = _flat(was.settings), _flat(asked.settings)
     reasons += (
-        f"the setting `{name}` is {_value(asked, name)}, locked {_value(was, name)}"
-        for name in sorted({*was.settings, *asked.settings})
-        if was.settings.get(name) != asked.settings.get(name)
+        f"the setting `{name}` is {now.get(name, 'unset')}, locked {before.get(name, 'unset')}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
     )
     return [*reasons, *_inputs(was.inputs, asked.inputs)]
 
@@ -67,11 +69,15 @@ def _names(names: tuple[str, ...] | list[str]) -> str:
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def _value(asked: Asked, name: str) -> str:
-    if name not in asked.settings:
-        return "unset"
-    value = asked.settings[name]
-    return f"`{' '.join(value) if isinstance(value, tuple) else value}`"
+def _flat(settings: Mapping[str, Setting], prefix: str = "") -> dict[str, str]:
+    """Settings by their dotted names, each as the JSON that a lock would have."""
+    result: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            result.update(_flat(value, f"{prefix}{name}."))
+        else:
+            result[prefix + name] = f"`{json.dumps(plain(value), ensure_ascii=False)}`"
+    return result
 
 
 def _python(facts: LockedFacts) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -36,7 +36,8 @@ LOCK_VERSION = 1
 _TIME = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-([0-2][0-9]|3[01])T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
 _PLATFORM = re.compile(r"[a-z0-9_.]+(/[a-z0-9_.]+){1,2}", re.ASCII)
 
-Setting = str | bool | int | tuple[str, ...]
+# A scalar, strings, or one table of them (`python.extras`).
+Setting = str | bool | int | Sequence[str] | Mapping[str, "str | bool | int | Sequence[str]"]
 
 
 class LockFormatError(ProjectError):
@@ -65,7 +66,7 @@ class Asked(NamedTuple):
             "base": self.base,
             "platforms": list(self.platforms),
             "kind": self.kind,
-            "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in self.settings.items()},
+            "settings": {name: plain(value) for name, value in self.settings.items()},
             "inputs": {path: digest.hex for path, digest in self.inputs.items()},
         }
 
@@ -176,7 +177,7 @@ class Lock:
 
     def after(self, previous: Lock | None) -> Lock:
         """This lock with the time of `previous` where nothing else moved (LOCK-4)."""
-        if previous is not None and replace(self, created=previous.created) == previous:
+        if previous is not None and replace(self, created=previous.created).dump() == previous.dump():
             return previous
         return self
 
@@ -187,9 +188,18 @@ def _input(name: str, value: Any, path: str) -> Digest:
     return as_digest(f"sha256:{as_text(value, path)}", path)
 
 
-def _setting(value: Any, path: str) -> Setting:
+def plain(value: Setting) -> Any:
+    """The JSON form of a setting; two settings are the same where these are equal."""
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    return value if isinstance(value, str | bool | int) else list(value)
+
+
+def _setting(value: Any, path: str, *, nested: bool = False) -> Any:
     if isinstance(value, list):
         return tuple(as_text(item, f"{path}[{number}]") for number, item in enumerate(value))
     if isinstance(value, str | bool | int):
         return value
-    raise Invalid(f"`{path}` is not a string, a truth value, a whole number or a list of strings")
+    if isinstance(value, dict) and not nested:
+        return {name: _setting(item, f"{path}.{name:.80}", nested=True) for name, item in value.items()}
+    raise Invalid(f"`{path}` is not a string, a truth value, a whole number, a list of strings or a table of these")
