@@ -50,8 +50,9 @@ class BaseFacts:
     env: Mapping[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
-    links: Mapping[str, str] = field(default_factory=dict)  # symlink path -> link text, folders' links only
-    directories: tuple[DirectoryFact, ...] = ()  # every folder, by path
+    links: Mapping[str, str] = field(default_factory=dict)  # symlinks to folders: path -> link text
+    directories: tuple[DirectoryFact, ...] = ()  # folders other than 0755 0:0, by path
+    programs: tuple[str, ...] = ()  # absolute paths of executable files (and links to them) on PATH, sorted
 
     def document(self) -> dict[str, Any]:
         """JSON form, for the cache and the lock."""
@@ -68,6 +69,7 @@ class BaseFacts:
             "cmd": list(self.cmd),
             "links": dict(self.links),
             "directories": [list(item) for item in self.directories],
+            "programs": list(self.programs),
         }
         if self.python is not None:
             result["python"] = {name: getattr(self.python, name) for name in PythonFacts.__slots__}
@@ -91,4 +93,5 @@ class BaseFacts:
             cmd=tuple(document["cmd"]),
             links=document["links"],
             directories=tuple(DirectoryFact(*item) for item in document["directories"]),
+            programs=tuple(document["programs"]),
         )

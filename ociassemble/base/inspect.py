@@ -1,0 +1,201 @@
+"""Facts of a base, read from its layers and config; nothing of it is run (`BaseFacts` says what they are for)."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+
+from ociassemble.content.store import Store
+from ociassemble.errors import Error
+from ociassemble.formats.deb822 import parse as parse_deb822
+from ociassemble.image.filesystem import FileSystem, read_filesystem
+from ociassemble.image.image import Image
+from ociassemble.plan.facts import BaseFacts, DirectoryFact, PythonFacts
+from ociassemble.progress import Progress
+
+# Bumped when what is read from a base changes: the cached facts of older versions are then not looked at.
+_VERSION = 1
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PYTHON = re.compile(r"python(3\.\d+)(t?)", re.ASCII)
+_MUSL = re.compile(r"(?:usr/)?lib/ld-musl-[a-z0-9_]+\.so\.1", re.ASCII)
+_GLIBC = re.compile(r"(?:usr/)?lib(?:64)?(?:/[a-z0-9_]+-linux-gnu[a-z0-9]*)?/libc\.so\.6", re.ASCII)
+_WANTED = re.compile(
+    r"(?:usr/lib|etc)/os-release|var/lib/dpkg/status(?:\.d/[^/]+)?|(?:usr/)?lib/apk/db/installed|" + _GLIBC.pattern,
+    re.ASCII,
+)
+
+
+def read_facts(image: Image, store: Store, *, progress: Progress, jobs: int, label: str) -> BaseFacts:
+    """The facts of `image`, from the store where an earlier build read them (they are a function of its digest)."""
+    key = f"{image.digest.hex}.v{_VERSION}"
+    cached = store.record("facts", key)
+    if cached is not None:
+        try:
+            return BaseFacts.from_document(json.loads(cached))
+        except (ValueError, KeyError, TypeError, Error):
+            pass  # written by something else, or cut off: read the base again
+    found = read_filesystem(image, _wanted, progress=progress, jobs=jobs, label=label)
+    facts = facts_of(image, found)
+    store.put_record("facts", key, json.dumps(facts.document(), sort_keys=True).encode())
+    return facts
+
+
+def _wanted(path: str) -> bool:
+    return _WANTED.fullmatch(path) is not None and not path.endswith(".md5sums")
+
+
+def facts_of(image: Image, files: FileSystem) -> BaseFacts:
+    """The facts, given the merged view."""
+    config = image.config
+    release = _os_release(files)
+    packages = dict(_packages(files))
+    libc, libc_version = _libc(files, packages)
+    directories = (
+        DirectoryFact(path, item.mode, item.uid, item.gid)
+        for path, item in sorted(files.paths.items())
+        if item.kind == "directory"
+    )
+    return BaseFacts(
+        platform=image.platform,
+        distribution=release.get("ID", ""),
+        distribution_version=release.get("VERSION_ID", ""),
+        libc=libc,
+        libc_version=libc_version,
+        python=_python(image, files, release, packages),
+        user=config.user,
+        workdir=config.workdir,
+        env=config.env,
+        entrypoint=config.entrypoint,
+        cmd=config.cmd,
+        links=dict(sorted(files.links().items())),
+        directories=tuple(item for item in directories if not item.plain),
+        programs=_programs(image, files),
+    )
+
+
+def _programs(image: Image, files: FileSystem) -> tuple[str, ...]:
+    """What could be started: executables in the folders on PATH, and the program of the base's own start command."""
+    folders = {files.resolve(folder) for folder in image.config.env.get("PATH", _PATH).split(":")}
+    started = (image.config.entrypoint + image.config.cmd)[:1]
+    found = {path for path in started if path.startswith("/") and _executable(files, path)}
+    found.update(f"/{path}" for path in files.paths if posixpath.dirname(path) in folders and _executable(files, path))
+    return tuple(sorted(found))
+
+
+def _executable(files: FileSystem, path: str) -> bool:
+    item = files.paths.get(files.resolve(path))
+    return item is not None and item.kind == "file" and bool(item.mode & 0o111)
+
+
+def _os_release(files: FileSystem) -> dict[str, str]:
+    raw = files.read("etc/os-release") or files.read("usr/lib/os-release") or b""
+    found = {}
+    for line in raw.decode("utf-8", "replace").splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and name.isidentifier():
+            found[name] = value.strip().strip("\"'")
+    return found
+
+
+def _packages(files: FileSystem) -> Iterator[tuple[str, str]]:
+    """Installed packages with their versions, from dpkg's and apk's databases."""
+    for path, raw in files.files.items():
+        if path.startswith("var/lib/dpkg/"):
+            try:
+                stanzas = parse_deb822(raw, f"`/{path}`")
+            except Error:
+                continue
+            for stanza in stanzas:
+                if "package" in stanza and "not-installed" not in stanza.get("status", ""):
+                    yield stanza["package"], stanza.get("version", "")
+        elif path.endswith("apk/db/installed"):
+            for block in raw.decode("utf-8", "replace").split("\n\n"):
+                fields = dict(line.split(":", 1) for line in block.splitlines() if ":" in line)
+                if "P" in fields:
+                    yield fields["P"], fields.get("V", "")
+
+
+def _libc(files: FileSystem, packages: Mapping[str, str]) -> tuple[str, str]:
+    if any(_MUSL.fullmatch(path) for path in files.paths):
+        return "musl", _short(packages.get("musl", ""))
+    found = [path for path in files.paths if _GLIBC.fullmatch(path)]
+    if not found:
+        return "", ""
+    for name in ("libc6", "glibc"):
+        if name in packages:
+            return "glibc", _short(packages[name])
+    for path in found:
+        said = re.search(rb"GNU C Library [^\n]{0,80}version (\d+\.\d+)", files.read(path) or b"")
+        if said:
+            return "glibc", said[1].decode()
+    return "glibc", ""
+
+
+def _short(version: str) -> str:
+    """`2.41` of `2.41-12+deb13u4` or `1.2.5-r9`."""
+    found = re.match(r"(?:\d+:)?(\d+\.\d+)", version)
+    return found[1] if found else ""
+
+
+def _python(
+    image: Image, files: FileSystem, release: Mapping[str, str], packages: Mapping[str, str]
+) -> PythonFacts | None:
+    interpreter = _interpreter(image, files)
+    if interpreter is None:
+        return None
+    path, minor, threads = interpreter
+    prefix = posixpath.dirname(posixpath.dirname(path))
+    debian = "debian" in (release.get("ID", ""), *release.get("ID_LIKE", "").split())
+    if debian and prefix == "/usr":
+        # Debian keeps /usr for its own packages; posix_local is the scheme of everything else.
+        prefix, folder = "/usr/local", "dist-packages"
+    else:
+        folder = "site-packages"
+    return PythonFacts(
+        interpreter=path,
+        minor=minor,
+        version=_python_version(image, minor, packages),
+        prefix=prefix,
+        site=f"{prefix}/lib/python{minor}{threads}/{folder}",
+        free_threaded=bool(threads),
+    )
+
+
+def _interpreter(image: Image, files: FileSystem) -> tuple[str, str, str] | None:
+    """The file that runs, its minor version, and "t" if it is free-threaded."""
+    folders = image.config.env.get("PATH", _PATH).split(":")
+    names = [item for item in image.config.entrypoint[:1] if "python" in item]
+    names += [posixpath.join(folder, name) for name in ("python3", "python") for folder in folders]
+    for name in names:
+        found = _usable(files, name)
+        if found:
+            return found
+    for folder in folders:
+        here = files.resolve(folder)
+        inside = sorted(path for path in files.paths if posixpath.dirname(path) == here)
+        for path in inside:
+            found = _usable(files, "/" + path)
+            if found:
+                return found
+    return None
+
+
+def _usable(files: FileSystem, name: str) -> tuple[str, str, str] | None:
+    path = files.resolve(name)
+    item = files.paths.get(path)
+    said = _PYTHON.fullmatch(posixpath.basename(path))
+    if item is None or item.kind != "file" or not item.mode & 0o111 or said is None:
+        return None
+    return "/" + path, said[1], said[2]
+
+
+def _python_version(image: Image, minor: str, packages: Mapping[str, str]) -> str:
+    said = [image.config.env.get("PYTHON_VERSION", "")]
+    said += (packages.get(name, "") for name in (f"python{minor}-minimal", f"python-{minor}", "python3"))
+    for text in said:
+        found = re.match(r"(?:\d+:)?(\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?)", text)
+        if found and found[1].startswith(minor + "."):
+            return found[1]
+    return ""

@@ -1,0 +1,201 @@
+"""A `LayerPlan` and its materials -> a layer in the store: by hit, or by writing it.
+
+A hit needs a record of the same key and codec and the blob it names; both are ours (the store is 0700), and the blob
+is hashed whenever it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import BinaryIO, NamedTuple
+
+from ociassemble.content.blob import Blob
+from ociassemble.content.compress import Codec
+from ociassemble.content.store import Store
+from ociassemble.content.writer import BlobWriter
+from ociassemble.errors import Error
+from ociassemble.image.image import Layer
+from ociassemble.layer.entry import Content, Entry, constant
+from ociassemble.layer.key import layer_key
+from ociassemble.layer.writer import LayerWriter, conflict
+from ociassemble.oci.annotations import LAYER_KEY
+from ociassemble.oci.descriptor import Descriptor
+from ociassemble.oci.digest import Digest
+from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.plan import (
+    DebSource,
+    DerivedSource,
+    DirectorySource,
+    FileItem,
+    FilesSource,
+    LayerPlan,
+    LinkSource,
+    Source,
+    TextSource,
+    WheelSource,
+)
+from ociassemble.progress import Progress
+
+
+class Materials(NamedTuple):
+    """Where the content of a plan's sources is read from."""
+
+    artifact: Callable[[ArtifactRef], BinaryIO]  # verified and seekable
+    file: Callable[[FileItem], Content]  # a file of the project, verified while it is read
+
+
+class BuiltLayer(NamedTuple):
+    """A finished layer, and the executable files in it (relative to the root): what a start command may name."""
+
+    layer: Layer
+    executables: tuple[str, ...]
+    hit: bool
+
+
+def find_layer(plan: LayerPlan, codec: Codec, store: Store) -> BuiltLayer | None:
+    """The finished layer of this plan, if the store has it."""
+    key = layer_key(plan)
+    raw = store.record("layers", _record_name(key, codec))
+    if raw is None:
+        return None
+    try:
+        record = json.loads(raw)
+        digest, diff_id, size = Digest(record["digest"]), Digest(record["diffId"]), int(record["size"])
+        executables = tuple(record["executables"])
+    except (ValueError, KeyError, TypeError, Error):
+        return None  # cut off, or of another time: build it again
+    if store.size(digest) != size:
+        return None
+    return BuiltLayer(_layer(key, codec, store, digest=digest, diff_id=diff_id, size=size), executables, True)
+
+
+def build_layer(
+    plan: LayerPlan, materials: Materials, codec: Codec, store: Store, *, jobs: int, progress: Progress
+) -> BuiltLayer:
+    """Write the layer of `plan` into the store. Equal key and codec, equal bytes."""
+    key = layer_key(plan)
+    with ExitStack() as stack, progress.task("layer", plan.title) as task:
+        sink = stack.enter_context(BlobWriter(store.ingest(), codec, jobs=jobs))
+
+        def write(data: bytes) -> None:
+            sink.write(data)
+            task.advance(len(data))
+
+        writer = LayerWriter(write, links=plan.links, directories=plan.directories)
+        entries = (entry for source in plan.sources for entry in _entries(source, materials, stack))
+        # What comes out of a Debian package streams by and is kept in the package's order; all else is sorted.
+        streamed = any(isinstance(source, DebSource | DerivedSource) for source in plan.sources)
+        executables: list[str] = []
+        for entry in entries if streamed else _sorted(entries, writer):
+            writer.add(entry)
+            if entry.kind == "file" and entry.mode & 0o111:
+                executables.append(entry.path)
+        writer.finish()
+        done = sink.finish()
+    record = {
+        "digest": done.digest,
+        "diffId": done.diff_id,
+        "size": done.size,
+        "title": plan.title,
+        "executables": executables,
+    }
+    store.put_record("layers", _record_name(key, codec), json.dumps(record, sort_keys=True).encode())
+    layer = _layer(key, codec, store, digest=done.digest, diff_id=done.diff_id, size=done.size)
+    return BuiltLayer(layer, tuple(executables), False)
+
+
+def _layer(key: Digest, codec: Codec, store: Store, *, digest: Digest, diff_id: Digest, size: int) -> Layer:
+    descriptor = Descriptor(media_type=codec.media_type, digest=digest, size=size, annotations={LAYER_KEY: str(key)})
+    return Layer(blob=Blob(descriptor=descriptor, source=lambda: store.open(digest)), diff_id=diff_id)
+
+
+def _record_name(key: Digest, codec: Codec) -> str:
+    return f"{key.hex}.{Digest.of(codec.identity.encode()).short}"
+
+
+def _entries(source: Source, materials: Materials, stack: ExitStack) -> Iterable[Entry]:
+    if isinstance(source, WheelSource):
+        from ociassemble.layer import wheel
+
+        return wheel.entries(stack.enter_context(materials.artifact(source.artifact)), source)
+    if isinstance(source, DebSource):
+        from ociassemble.layer import deb
+
+        return deb.entries(stack.enter_context(materials.artifact(source.artifact)), source)
+    if isinstance(source, DerivedSource):
+        from ociassemble.layer import derived
+
+        return derived.entries(source, materials.artifact)
+    if isinstance(source, FilesSource):
+        return (_file(item, materials) for item in source.items)
+    if isinstance(source, TextSource):
+        data = source.text.encode()
+        return (
+            Entry(
+                source.path.lstrip("/"),
+                mode=source.mode,
+                size=len(data),
+                content=constant(data),
+                uid=source.uid,
+                gid=source.gid,
+                origin="ociassemble",
+            ),
+        )
+    if isinstance(source, DirectorySource):
+        path = source.path.strip("/")
+        return (Entry(path, "directory", source.mode, uid=source.uid, gid=source.gid, origin="ociassemble"),)
+    if isinstance(source, LinkSource):
+        return (Entry(source.path.lstrip("/"), "symlink", target=source.target, origin="ociassemble"),)
+    raise AssertionError(f"a source of an unknown type: {source!r:.100}")
+
+
+def _file(item: FileItem, materials: Materials) -> Entry:
+    path = item.path.strip("/")
+    origin = f"the project's `{item.source or path}`"
+    if item.kind == "file":
+        return Entry(
+            path,
+            mode=item.mode,
+            size=item.size,
+            content=materials.file(item),
+            uid=item.uid,
+            gid=item.gid,
+            origin=origin,
+        )
+    return Entry(path, item.kind, item.mode, target=item.target, uid=item.uid, gid=item.gid, origin=origin)
+
+
+def _sorted(entries: Iterable[Entry], writer: LayerWriter) -> Iterator[Entry]:
+    """Entries at their real places, bytewise by path with each folder directly before its content, each path once.
+
+    Two sources may bring the same file with the same bytes; with different ones they are in conflict.
+    """
+    placed: dict[str, Entry] = {}
+    for entry in entries:
+        here = writer.place(entry)
+        before = placed.setdefault(here.path, here)
+        if before is not here and not _same(before, here):
+            raise conflict(here.path, before.origin, here.origin)
+    return (
+        placed[path] for path in sorted(placed, key=lambda path: path.encode("utf-8", "surrogateescape").split(b"/"))
+    )
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    if one.kind != other.kind or one.target != other.target:
+        return False
+    if one.kind == "directory":
+        return True
+    if (one.mode, one.uid, one.gid, one.size) != (other.mode, other.uid, other.gid, other.size):
+        return False
+    return _sha256(one) == _sha256(other)
+
+
+def _sha256(entry: Entry) -> bytes:
+    hashed = hashlib.sha256()
+    for block in entry.content():
+        hashed.update(block)
+    return hashed.digest()

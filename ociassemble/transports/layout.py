@@ -1,0 +1,183 @@
+"""OCI image layouts (image-spec image-layout.md): a folder with `oci-layout`, `index.json` and `blobs/`.
+
+`index.json` is read, changed and replaced under a lock, so that two builds writing two tags into one folder both
+land; blobs are written to disk before the document that names them, documents before `index.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import BinaryIO
+
+from ociassemble import _files
+from ociassemble.content.blob import Blob
+from ociassemble.content.verify import BLOCK, hasher
+from ociassemble.errors import DestinationError, FormatError, NotFoundError
+from ociassemble.image.image import Node, read_node
+from ociassemble.oci import _wire
+from ociassemble.oci.annotations import REF_NAME
+from ociassemble.oci.descriptor import Descriptor
+from ociassemble.oci.digest import Digest
+from ociassemble.oci.index import Index
+
+_MARK = {"imageLayoutVersion": "1.0.0"}
+_MAX_INDEX = 16 << 20
+
+
+class LayoutMissingError(NotFoundError):
+    """No layout there, or no such image in it."""
+
+    code = "not-found.layout"
+
+
+class LayoutSource:
+    """One image of a layout: by tag, by digest, or the only one there is."""
+
+    def __init__(self, folder: Path, tag: str = "", digest: Digest | None = None) -> None:
+        self._folder = folder
+        self._tag = tag
+        self._digest = digest
+        self.name = f"oci:{folder}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
+
+    def read(self) -> Node:
+        entries = read_index(self._folder)
+        chosen = self._choose(entries)
+        return read_node(chosen, self._document(chosen), self._document, self._blob)
+
+    def _choose(self, entries: tuple[Descriptor, ...]) -> Descriptor:
+        found = entries
+        if self._tag:
+            found = tuple(item for item in found if item.annotations.get(REF_NAME) == self._tag)
+        if self._digest is not None:
+            found = tuple(item for item in found if item.digest == self._digest)
+            if not found and (data := self._bytes_of(self._digest)) is not None:
+                return _described(data, self._digest)
+        if len({item.digest for item in found}) == 1:
+            return found[0]
+        names = sorted({item.annotations.get(REF_NAME, str(item.digest)) for item in entries})
+        if not found:
+            raise LayoutMissingError(f"`{self.name}` is not in the layout", details=[f"there: {', '.join(names)}"])
+        raise LayoutMissingError(f"`{self.name}` holds several images", hint=f"name one of them: {', '.join(names)}")
+
+    def _bytes_of(self, digest: Digest) -> bytes | None:
+        try:
+            path = _blob_path(self._folder, digest)
+            return path.read_bytes() if path.stat().st_size <= _wire.MAX_DOCUMENT else None
+        except OSError:
+            return None
+
+    def _document(self, descriptor: Descriptor) -> bytes:
+        data = self._bytes_of(descriptor.digest)
+        if data is None:
+            raise LayoutMissingError(f"`{self.name}`: the document {descriptor.digest} is missing")
+        return data
+
+    def _blob(self, descriptor: Descriptor) -> Blob:
+        path = _blob_path(self._folder, descriptor.digest)
+
+        def source() -> BinaryIO:
+            try:
+                return path.open("rb")
+            except OSError as error:
+                raise LayoutMissingError(f"`{self.name}`: the blob {descriptor.digest} is missing") from error
+
+        return Blob(descriptor=descriptor, source=source)
+
+
+class LayoutDestination:
+    """One tag of a layout (made if missing). Everything is on disk before `publish` returns."""
+
+    def __init__(self, folder: Path, tag: str = "latest") -> None:
+        self._folder = folder
+        self._tag = tag or "latest"
+        self.name = f"oci:{folder}:{self._tag}"
+
+    def prepare(self) -> None:
+        """Refuse a folder that is something else, before any work is done for it."""
+        if self._folder.exists() and not self._folder.is_dir():
+            raise DestinationError(f"`{self._folder}` is not a folder")
+        if self._folder.is_dir() and not (self._folder / "oci-layout").exists() and any(self._folder.iterdir()):
+            raise DestinationError(
+                f"`{self._folder}` is not empty and not an OCI layout",
+                hint="choose a new folder, or an existing layout",
+            )
+
+    def put_blob(self, blob: Blob) -> str:
+        path = _blob_path(self._folder, blob.descriptor.digest)
+        if _intact(path, blob.descriptor):
+            return "exists"
+        self._make()
+        with _files.TemporaryFile(path.parent, mode=0o644) as temporary:
+            with blob.open() as stream:
+                while block := stream.read(BLOCK):
+                    temporary.write(block)
+            temporary.commit(path, durable=True)
+        return "written"
+
+    def put_manifest(self, descriptor: Descriptor, raw: bytes) -> None:
+        self._make()
+        _files.write_atomic(_blob_path(self._folder, descriptor.digest), raw, durable=True)
+
+    def publish(self, descriptor: Descriptor, raw: bytes) -> None:
+        self._make()
+        with _files.locked(self._folder / ".lock", shared=False):
+            entries = read_index(self._folder) if (self._folder / "index.json").exists() else ()
+            kept = [item for item in entries if item.annotations.get(REF_NAME) != self._tag]
+            entry = descriptor.with_(annotations={REF_NAME: self._tag})
+            index = Index.create([*kept, entry])
+            _files.write_atomic(self._folder / "index.json", index.raw, durable=True)
+        _files.remove(self._folder / ".lock")
+
+    def result(self, descriptor: Descriptor) -> str:
+        return f"{self.name}@{descriptor.digest}"
+
+    def _make(self) -> None:
+        for name in ("sha256", "sha512"):
+            if name == "sha256" or (self._folder / "blobs" / name).exists():
+                _files.directory(self._folder / "blobs" / name)
+        mark = self._folder / "oci-layout"
+        if not mark.exists():
+            _files.write_atomic(mark, json.dumps(_MARK, separators=(",", ":")).encode())
+
+
+def read_index(folder: Path) -> tuple[Descriptor, ...]:
+    """The entries of a layout's `index.json`."""
+    try:
+        mark = _wire.parse((folder / "oci-layout").read_bytes()[:4096], f"`{folder}/oci-layout`")
+        raw = (folder / "index.json").read_bytes()
+    except OSError as error:
+        raise LayoutMissingError(
+            f"`{folder}` is not an OCI layout", hint="a layout is a folder with `oci-layout` and `index.json`"
+        ) from error
+    if not str(mark.get("imageLayoutVersion", "")).startswith("1."):
+        raise FormatError(f"`{folder}` is a layout of an unknown version")
+    return Index.parse(raw).manifests
+
+
+def _described(data: bytes, digest: Digest) -> Descriptor:
+    document = _wire.parse(data, f"the document {digest}")
+    media_type = document.get("mediaType")
+    if not isinstance(media_type, str):
+        from ociassemble.oci import mediatype
+
+        media_type = mediatype.OCI_INDEX if "manifests" in document else mediatype.OCI_MANIFEST
+    return Descriptor(media_type=media_type, digest=digest, size=len(data))
+
+
+def _blob_path(folder: Path, digest: Digest) -> Path:
+    return folder / "blobs" / digest.algorithm / digest.hex
+
+
+def _intact(path: Path, descriptor: Descriptor) -> bool:
+    """Whether the blob is there with the right bytes: a file of the right length may still hold others."""
+    try:
+        if path.stat().st_size != descriptor.size:
+            return False
+        hashed = hasher(descriptor.digest)
+        with path.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                hashed.update(block)
+    except OSError:
+        return False
+    return f"{descriptor.digest.algorithm}:{hashed.hexdigest()}" == descriptor.digest

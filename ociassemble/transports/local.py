@@ -1,0 +1,110 @@
+"""The local image store: names over the blob store, one file a name.
+
+It is where a build's result goes when nobody says otherwise, and what `run`, `push` and `inspect` find by name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from ociassemble import _files
+from ociassemble.content.blob import Blob
+from ociassemble.content.directory import DirectoryStore
+from ociassemble.content.verify import BLOCK
+from ociassemble.errors import FormatError, NotFoundError
+from ociassemble.image.image import Node, read_node
+from ociassemble.oci import _wire
+from ociassemble.oci.descriptor import Descriptor
+from ociassemble.oci.digest import Digest
+from ociassemble.oci.reference import Reference
+
+
+class LocalMissingError(NotFoundError):
+    """No image of this name in the local store."""
+
+    code = "not-found.local"
+
+
+class LocalSource:
+    """An image of the local store by name, or by digest where the name has one."""
+
+    def __init__(self, store: DirectoryStore, reference: Reference) -> None:
+        self._store = store
+        self._reference = reference
+        self.name = f"local:{reference}"
+
+    def read(self) -> Node:
+        descriptor = self._descriptor()
+        return read_node(descriptor, self._document(descriptor), self._document, self._blob)
+
+    def _descriptor(self) -> Descriptor:
+        path = _ref_path(self._store, self._reference)
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise LocalMissingError(
+                f"no image `{self._reference}` in the local store",
+                hint="`ociassemble ls` shows what is there; `ociassemble pull` fetches from a registry",
+            ) from error
+        return Descriptor.from_document(_wire.parse(raw, f"the local name {self._reference}"), "the local name")
+
+    def _document(self, descriptor: Descriptor) -> bytes:
+        if descriptor.size > _wire.MAX_DOCUMENT:
+            raise FormatError(f"the document {descriptor.digest} is larger than 4 MiB")
+        with self._store.open(descriptor.digest) as stream:
+            return stream.read()
+
+    def _blob(self, descriptor: Descriptor) -> Blob:
+        return Blob(descriptor=descriptor, source=lambda: self._store.open(descriptor.digest))
+
+
+class LocalDestination:
+    """A name of the local store."""
+
+    def __init__(self, store: DirectoryStore, reference: Reference) -> None:
+        self._store = store
+        self._reference = reference
+        self.name = f"local:{reference}"
+
+    def put_blob(self, blob: Blob) -> str:
+        if self._store.size(blob.descriptor.digest) == blob.descriptor.size:
+            return "exists"
+        with self._store.ingest() as writer, blob.open() as stream:
+            while block := stream.read(BLOCK):
+                writer.write(block)
+            writer.commit(blob.descriptor.digest, blob.descriptor.size)
+        return "written"
+
+    def put_manifest(self, descriptor: Descriptor, raw: bytes) -> None:
+        with self._store.ingest() as writer:
+            writer.write(raw)
+            writer.commit(descriptor.digest, descriptor.size)
+
+    def publish(self, descriptor: Descriptor, raw: bytes) -> None:
+        path = _ref_path(self._store, self._reference)
+        _files.directory(path.parent)
+        _files.write_atomic(path, _wire.dump(descriptor.bare().document()), mode=0o600, durable=True)
+
+    def result(self, descriptor: Descriptor) -> str:
+        return f"{_name(self._reference)}@{descriptor.digest}"
+
+
+def names(store: DirectoryStore) -> tuple[tuple[str, Digest], ...]:
+    """Every name of the local store with its digest, sorted."""
+    folder = store.root / "refs"
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name.startswith("."):
+            continue
+        document = _wire.parse(path.read_bytes(), f"the local name {path.name}")
+        found.append((unquote(path.name), Descriptor.from_document(document, "the local name").digest))
+    return tuple(found)
+
+
+def _name(reference: Reference) -> str:
+    return str(reference._replace(digest=None))
+
+
+def _ref_path(store: DirectoryStore, reference: Reference) -> Path:
+    return store.root / "refs" / quote(_name(reference), safe="")

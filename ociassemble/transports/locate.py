@@ -1,0 +1,71 @@
+"""Names of places -> values: `oci:DIR[:TAG]`, `local:NAME`, `docker://REF`, `host/repo[:tag][@digest]`.
+
+The transport prefixes are skopeo's; anything without one is a registry reference.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ociassemble.errors import UsageError
+from ociassemble.oci.digest import Digest
+from ociassemble.oci.reference import Reference
+
+
+class LocationError(UsageError):
+    """Not a name of a place."""
+
+    code = "usage.location"
+
+
+class Location(NamedTuple):
+    """A place of one image. `reference` is set for "registry" and "local", `path` and `tag` for layouts."""
+
+    transport: str  # "registry", "oci", "local"
+    text: str
+    reference: Reference | None = None
+    path: str = ""
+    tag: str = ""
+    digest: Digest | None = None
+
+
+_LATER = {
+    "oci-archive": "an OCI archive",
+    "docker-archive": "a docker archive",
+    "docker-daemon": "a docker daemon",
+    "containers-storage": "podman's storage",
+    "bundle": "a bundle",
+    "dir": "skopeo's dir format",
+}
+
+
+def locate(text: str) -> Location:
+    """The place a user named."""
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme == "docker" and rest.startswith("//"):
+        return Location("registry", text, Reference.parse(rest[2:]))
+    if colon and scheme == "oci":
+        path, tag, digest = _layout(rest)
+        if not path:
+            raise LocationError(f"`{text}` names no folder", hint="write `oci:DIR` or `oci:DIR:TAG`")
+        return Location("oci", text, path=path, tag=tag, digest=digest)
+    if colon and scheme == "local":
+        return Location("local", text, Reference.parse(rest))
+    if colon and scheme in _LATER and not rest.startswith("//") and "/" not in scheme:
+        raise LocationError(
+            f"`{text}`: {_LATER[scheme]} cannot be read or written yet",
+            hint="use an OCI layout (`oci:DIR:TAG`) and convert it with `skopeo copy`",
+        )
+    return Location("registry", text, Reference.parse(text))
+
+
+def _layout(rest: str) -> tuple[str, str, Digest | None]:
+    """`DIR[:TAG][@digest]`; a colon before a slash belongs to the path."""
+    digest = None
+    head, at, tail = rest.rpartition("@")
+    if at and tail.startswith(("sha256:", "sha512:")):
+        rest, digest = head, Digest(tail)
+    path, colon, tag = rest.rpartition(":")
+    if not colon or "/" in tag or (len(path) == 1 and path.isalpha()):
+        return rest, "", digest
+    return path, tag, digest

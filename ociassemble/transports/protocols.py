@@ -1,0 +1,49 @@
+"""What a place of images can do (contract: tests/contract/test_transports.py)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from ociassemble.content.blob import Blob
+from ociassemble.image.image import Node
+from ociassemble.oci.descriptor import Descriptor
+
+
+class Source(Protocol):
+    """A place one image is read from."""
+
+    name: str
+
+    def read(self) -> Node:
+        """The graph at this name: the name is resolved once, every document is verified, blobs stay closed."""
+        ...
+
+
+class Destination(Protocol):
+    """A place one image is written to, under one name. `transfer.write` calls the methods in their order here."""
+
+    name: str
+
+    def put_blob(self, blob: Blob) -> str:
+        """Make the blob exist there; "exists", "mounted" or "written". Idempotent, thread-safe."""
+        ...
+
+    def put_manifest(self, descriptor: Descriptor, raw: bytes) -> None:
+        """Write a document by digest; all that it names is there already."""
+        ...
+
+    def publish(self, descriptor: Descriptor, raw: bytes) -> None:
+        """Make the name point at a document: the last step, after which readers see the image."""
+        ...
+
+    def result(self, descriptor: Descriptor) -> str:
+        """The one line for stdout: the name with its digest."""
+        ...
+
+
+class Written(NamedTuple):
+    """What became of one write."""
+
+    line: str  # NAME@sha256:...
+    descriptor: Descriptor
+    outcomes: tuple[tuple[Descriptor, str], ...]  # every blob and what was done with it

@@ -1,0 +1,39 @@
+"""The one push order: blobs in parallel, documents bottom-up, the name last and alone.
+
+Whatever happens before the last step, readers of the destination see what they saw before.
+"""
+
+from __future__ import annotations
+
+from ociassemble import _pool
+from ociassemble.content.blob import Blob
+from ociassemble.image.image import Node
+from ociassemble.oci.digest import Digest
+from ociassemble.progress import Progress
+from ociassemble.transports.protocols import Destination, Written
+
+
+def write(node: Node, destination: Destination, *, progress: Progress, jobs: int) -> Written:
+    """Write the graph to the destination and publish it under the destination's name."""
+    blobs: dict[Digest, Blob] = {}
+    for part in node.walk():
+        for blob in part.blobs:
+            blobs.setdefault(blob.descriptor.digest, blob)
+    # The largest first: the longest upload should not be the last to begin.
+    ordered = sorted(blobs.values(), key=lambda blob: -blob.descriptor.size)
+    outcomes = _pool.each(lambda blob: (blob.descriptor, destination.put_blob(blob)), ordered, jobs=jobs)
+    documents: dict[Digest, Node] = {}
+    for part in node.walk():
+        documents.setdefault(part.descriptor.digest, part)
+    for part in documents.values():
+        if part is not node:
+            destination.put_manifest(part.descriptor.bare(), part.raw)
+    destination.put_manifest(node.descriptor.bare(), node.raw)
+    destination.publish(node.descriptor.bare(), node.raw)
+    progress.info(f"{destination.name}: {_summary([outcome for _, outcome in outcomes])}")
+    return Written(destination.result(node.descriptor), node.descriptor, tuple(outcomes))
+
+
+def _summary(outcomes: list[str]) -> str:
+    counts = {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
+    return "blobs " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
