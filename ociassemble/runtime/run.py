@@ -1,0 +1,86 @@
+"""Start an image from an OCI layout with a runtime of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO
+
+from ociassemble.progress import Progress
+from ociassemble.runtime import engine, runc
+from ociassemble.runtime.probe import NoRuntimeError, RuntimeChoice, RuntimeRefusedError
+from ociassemble.runtime.request import Port, RunRequest, read_request
+from ociassemble.runtime.running import Running, forwarding
+
+_NO_ENV: Mapping[str, str] = MappingProxyType({})
+
+
+def start(
+    choice: RuntimeChoice,
+    layout: Path,
+    tag: str,
+    *,
+    port: Port | None = None,
+    args: Sequence[str] = (),
+    env: Mapping[str, str] = _NO_ENV,
+    read_only: bool = True,
+    folder: Path,
+    output: BinaryIO | None = None,
+) -> Running:
+    """Start the image `tag` of the layout with `choice`; returns at once.
+
+    `folder` is for bundles and archives, and is left empty. `output` takes what the application prints; None: our
+    own streams. Errors: `RuntimeRefusedError` here or from `Running.wait`, `PortError`, `NotFoundError`.
+    """
+    request = read_request(layout, tag, port=port, args=tuple(args), env=env, read_only=read_only)
+    return _start(choice, request, folder, output)
+
+
+def run(
+    choices: Sequence[RuntimeChoice],
+    layout: Path,
+    tag: str,
+    *,
+    port: Port | None = None,
+    args: Sequence[str] = (),
+    env: Mapping[str, str] = _NO_ENV,
+    read_only: bool = True,
+    folder: Path,
+    progress: Progress,
+) -> int:
+    """Run the image in the foreground and return its exit status; signals are forwarded to it.
+
+    Runtimes that cannot be used are named with the reason. One that turns out to be unable to start the image is
+    named, too, and the next is tried.
+    """
+    request = read_request(layout, tag, port=port, args=tuple(args), env=env, read_only=read_only)
+    refused: list[str] = []
+    for choice in choices:
+        if not choice.usable:
+            refused.append(str(choice))
+            continue
+        passed_over = f" (not {'; '.join(refused)})" if refused else ""
+        progress.info(f"running with {choice.name} {choice.version}{passed_over}")
+        plan = request.plan_port(own_network=choice.own_network)
+        if plan.note:
+            progress.warn(plan.note)
+        if plan.address is not None:
+            progress.info(f"listening on http://{plan.address[0]}:{plan.address[1]}")
+        try:
+            with _start(choice, request, folder, None) as running, forwarding(running):
+                return running.wait()
+        except RuntimeRefusedError as error:
+            progress.warn("; ".join((error.message, *error.details[-1:])))
+            refused.append(f"{choice.name}: {error.details[-1] if error.details else error.message}")
+    raise NoRuntimeError(
+        "no container runtime of this host can start the image",
+        details=refused,
+        hint="install podman, or runc and umoci (then as root)",
+    )
+
+
+def _start(choice: RuntimeChoice, request: RunRequest, folder: Path, output: BinaryIO | None) -> Running:
+    if choice.name == "runc":
+        return runc.start(choice, request, folder, output)
+    return engine.start(choice, request, folder, output)
