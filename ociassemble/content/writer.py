@@ -46,6 +46,10 @@ class CompressingWriter:
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         """Take plain bytes; how they are split over calls changes nothing."""
+        if len(data) > self._block:
+            for start in range(0, len(data), self._block):
+                self.write(memoryview(data)[start : start + self._block])
+            return len(data)
         self._buffer += data
         if len(self._buffer) >= self._block:
             self._flush()
@@ -74,10 +78,9 @@ class CompressingWriter:
 
     def _flush(self) -> None:
         with memoryview(self._buffer) as view:
-            whole = len(view) - len(view) % self._block
-            for start in range(0, whole, self._block):
-                self._submit(bytes(view[start : start + self._block]), last=False)
-        del self._buffer[:whole]
+            block = bytes(view[: self._block])
+        del self._buffer[: self._block]
+        self._submit(block, last=False)
 
     def _submit(self, block: bytes, *, last: bool) -> None:
         before, self._before = self._before, block

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import BinaryIO, Literal, NamedTuple
 
@@ -72,6 +73,7 @@ class _Source:
         self._read = stream.read
         self._remaining = 0
         self._padding = 0
+        self._serial = 0
 
     def exactly(self, size: int) -> bytes:
         """`size` bytes; fewer only at the end of the stream."""
@@ -89,12 +91,17 @@ class _Source:
             raise TarFormatError(f"the archive ends in the middle of {what}")
         return data
 
-    def begin(self, size: int) -> None:
+    def begin(self, size: int) -> Callable[[], Iterator[bytes]]:
+        """The member's content begins here; what is returned opens it."""
         self._remaining = size
         self._padding = -size % BLOCK
+        self._serial += 1
+        return partial(self._body, self._serial)
 
-    def body(self) -> Iterator[bytes]:
-        while self._remaining:
+    def _body(self, serial: int) -> Iterator[bytes]:
+        if serial != self._serial:
+            raise RuntimeError("the content of a member was asked for after the next member")
+        while self._remaining and serial == self._serial:
             data = self._read(min(self._remaining, _CHUNK))
             if not data:
                 raise TarFormatError("the archive ends in the middle of a file")
@@ -103,7 +110,7 @@ class _Source:
 
     def skip(self) -> None:
         """Go to the next header."""
-        for _ in self.body():
+        for _ in self._body(self._serial):
             pass
         if self._padding:
             self.need(self._padding, "a file's padding")
@@ -192,12 +199,10 @@ def _member(block: bytes, pending: _Pending, source: _Source) -> Member:
         # Some readers skip that much, some do not: they would see different members after this one.
         raise TarFormatError(f"`{path:.200}` is a {kind}, and yet has a size of {size}")
     target = ""
-    if kind == "hardlink":
-        target = _path(link)
-    elif kind == "symlink":
-        target = _decode(link)
-    if kind in ("hardlink", "symlink") and not target:
-        raise TarFormatError(f"the {kind} `{path:.200}` has no target")
+    if kind in ("hardlink", "symlink"):
+        target = _decode(link) if kind == "symlink" or not link else _path(link)
+        if not target:
+            raise TarFormatError(f"the {kind} `{path:.200}` has no target")
     uid = _number(block[108:116], "uid", MAX_ID)
     gid = _number(block[116:124], "gid", MAX_ID)
     mtime = _number(block[136:148], "mtime", MAX_SIZE, signed=True)
@@ -211,8 +216,7 @@ def _member(block: bytes, pending: _Pending, source: _Source) -> Member:
     if kind in ("character-device", "block-device"):
         device = (_number(block[329:337], "device", MAX_ID), _number(block[337:345], "device", MAX_ID))
     mode = _number(block[100:108], "mode", MAX_ID) & 0o7777
-    source.begin(size)
-    return Member(path, kind, mode, uid, gid, size, target, mtime, others, device, source.body)
+    return Member(path, kind, mode, uid, gid, size, target, mtime, others, device, source.begin(size))
 
 
 def _either(first: int | None, second: int) -> int:
@@ -221,8 +225,10 @@ def _either(first: int | None, second: int) -> int:
 
 def _name(block: bytes) -> bytes:
     name = _text(block[:100])
-    if block[257:265] != b"ustar\00000":
+    if block[257:263] != b"ustar\0":
         return name  # GNU's and older headers have other things where USTAR has the prefix
+    if block[263:265] != b"00" and block[345]:
+        raise TarFormatError("a header has a prefix, but is of another version of ustar: readers disagree about it")
     prefix = _text(block[345:476] if block[508:512] == b"tar\0" else block[345:500])
     return prefix + b"/" + name if prefix else name
 
