@@ -106,7 +106,10 @@ def parse(data: bytes, filename: str = ".dockerignore") -> Rules:
             continue
         cleaned = clean(line_text)
         if len(cleaned) > 1:
-            cleaned = cleaned.removeprefix("/")
+            cleaned = cleaned.removeprefix("/").strip(_SPACE)  # moby trims and cleans twice
+        if not cleaned:
+            continue
+        cleaned = clean(cleaned)
         try:
             match = compile_pattern(cleaned)
         except ValueError as error:
@@ -193,6 +196,7 @@ def _member(pattern: str, position: int) -> tuple[str, int]:
 
 _VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 _CACHES = frozenset({".mypy_cache", ".pytest_cache", ".ruff_cache"})
+OWN = "ociassemble's own file"
 _OWN = frozenset({"ociassemble.lock", "ociassemble.toml", ".ociassembleignore", ".dockerignore"})
 _RECIPE = re.compile(r"(Dockerfile|Containerfile)([.-].*)?")
 
@@ -216,7 +220,7 @@ def builtin(path: str, is_folder: bool) -> str | None:
         return "bytecode"
     if not folder:
         if name in _OWN:
-            return "ociassemble's own file"
+            return OWN
         if _RECIPE.fullmatch(name):
             return "build recipe"
     return None

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from ociassemble.errors import ProjectError
 
@@ -89,15 +90,15 @@ def open_folder(root: int, path: str) -> int:
     for name in filter(None, path.split("/")):
         parent = current
         try:
-            current = os.open(name.encode(), _FOLDER, dir_fd=parent)
+            current = os.open(name.encode(errors="surrogateescape"), _FOLDER, dir_fd=parent)
         finally:
             os.close(parent)
     return current
 
 
-def open_file(folder: int, name: str) -> tuple[int, os.stat_result]:
-    """A descriptor and status of the regular file `name` directly in the folder; `OSError` as it comes."""
-    descriptor = os.open(name.encode(), _FILE, dir_fd=folder)
+def open_file(folder: int, name: str) -> tuple[int, Seen]:
+    """A descriptor and the look of the regular file `name` directly in the folder; `OSError` as it comes."""
+    descriptor = os.open(name.encode(errors="surrogateescape"), _FILE, dir_fd=folder)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -105,32 +106,36 @@ def open_file(folder: int, name: str) -> tuple[int, os.stat_result]:
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor, status
+    return descriptor, Seen.of(status)
 
 
 @contextmanager
-def opened(root: int, path: str) -> Iterator[tuple[int, os.stat_result]]:
-    """A descriptor and status of the regular file `path` below `root` for the duration of the block."""
+def opened(root: int, path: str) -> Iterator[tuple[int, Seen]]:
+    """A descriptor and the look of the regular file `path` below `root` for the duration of the block."""
     folder, _, name = path.rpartition("/")
     parent = open_folder(root, folder)
     try:
-        descriptor, status = open_file(parent, name)
+        descriptor, seen = open_file(parent, name)
     finally:
         os.close(parent)
     try:
-        yield descriptor, status
+        yield descriptor, seen
     finally:
         os.close(descriptor)
 
 
-def same(one: os.stat_result, other: os.stat_result) -> bool:
-    """Whether two looks at a file saw the same, unchanged file."""
-    return (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) == (
-        other.st_dev,
-        other.st_ino,
-        other.st_size,
-        other.st_mtime_ns,
-    )
+class Seen(NamedTuple):
+    """How a path looked: equal looks mean the same, unchanged file. (A fifth of the memory of `os.stat_result`.)"""
+
+    mode: int
+    size: int
+    device: int
+    inode: int
+    modified: int  # nanoseconds
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Seen:
+        return cls(status.st_mode, status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns)
 
 
 def resolve(root: int, path: str) -> str | None:
@@ -153,18 +158,30 @@ def resolve(root: int, path: str) -> str | None:
             continue
         done.append(part)
         try:
-            target = os.readlink(os.fsencode("/".join(done)), dir_fd=root)
+            target = os.readlink("/".join(done).encode(errors="surrogateescape"), dir_fd=root)
         except (OSError, ValueError):
             continue  # not a link, or not there
         links += 1
         if links > _LINKS:
             return None
         done.pop()
-        text = os.fsdecode(target)
+        text = target.decode(errors="surrogateescape")
         if text.startswith("/"):
             raise LeavingError(f"`{path}` leads to the absolute path `{text}`")
         pending += text.split("/")[::-1]
     return "/".join(done)
+
+
+def is_file(root: int, path: str) -> bool:
+    """Whether `path`, symlinks followed inside the folder, is a regular file."""
+    try:
+        place = resolve(root, path)
+        if not place:
+            return False
+        status = os.stat(place.encode(errors="surrogateescape"), dir_fd=root, follow_symlinks=False)
+    except (OSError, ValueError, ProjectError):
+        return False
+    return stat.S_ISREG(status.st_mode)
 
 
 def read_bytes(root: int, path: str, limit: int) -> bytes:
@@ -173,15 +190,15 @@ def read_bytes(root: int, path: str, limit: int) -> bytes:
     if not place:
         raise FileError(f"`{path}` is not a file of the project")
     try:
-        with opened(root, place) as (descriptor, status):
-            if status.st_size > limit:
-                raise FileError(f"`{path}` is too big: {status.st_size} bytes, at most {limit} are read")
+        with opened(root, place) as (descriptor, seen):
+            if seen.size > limit:
+                raise FileError(f"`{path}` is too big: {seen.size} bytes, at most {limit} are read")
             parts: list[bytes] = []
             left = limit + 1
             while left and (block := os.read(descriptor, min(BLOCK, left))):
                 parts.append(block)
                 left -= len(block)
-            if not same(status, os.fstat(descriptor)) or not left:
+            if seen != Seen.of(os.fstat(descriptor)) or not left:
                 raise changed(path)
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) or error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):

@@ -31,15 +31,15 @@ class Finding(NamedTuple):
 _EXAMPLES = (".example", ".sample", ".template")
 # Full matches of a lower-case path's end, from a folder border on.
 _NAMES: tuple[tuple[str, str], ...] = (
-    (r"\.env(\..+)?", "environment file"),
+    (r"\.env(\.[^/]+)?", "environment file"),
     (r"id_(rsa|dsa|ecdsa|ecdsa_sk|ed25519|ed25519_sk)", "SSH private key"),
     (r".+\.(p12|pfx)", "PKCS #12 key store"),
-    (r".+\.(jks|keystore)", "Java key store"),
     (r".+\.ppk", "PuTTY private key"),
     (r"secring\.gpg|\.gnupg/.*private-keys.*", "OpenPGP private key"),
     (r"\.aws/credentials|\.aws/(sso|cli)/cache/.+", "AWS credentials"),
     (
-        r"(\.config/)?\.?gcloud/.*(credentials|access_tokens).*|application_default_credentials\.json",
+        r"(\.config/|\.)gcloud/(credentials\.db|access_tokens\.db|legacy_credentials/.+)"
+        r"|application_default_credentials\.json",
         "Google credentials",
     ),
     (
@@ -48,13 +48,13 @@ _NAMES: tuple[tuple[str, str], ...] = (
     ),
     (r"[._]netrc", "login file (netrc)"),
     (r"\.pypirc", "package index credentials"),
-    (r"\.docker/config\.json|\.dockercfg|\.dockerconfigjson|containers/auth\.json", "registry credentials"),
+    (r"\.docker/config\.json|\.dockercfg|\.dockerconfigjson|\.config/containers/auth\.json", "registry credentials"),
     (r"\.kube/config|(.+\.)?kubeconfig", "Kubernetes credentials"),
     (r"\.git-credentials|\.config/git/credentials", "git credentials"),
     (r"\.config/gh/hosts\.yml", "forge credentials"),
     (r"\.pgpass", "database password"),
     (r"\.vault-token", "Vault token"),
-    (r"(.+\.)?tfstate|credentials\.tfrc\.json", "Terraform state or credentials"),
+    (r"(.+\.)?tfstate(\.backup)?|credentials\.tfrc\.json", "Terraform state or credentials"),
     (r"\.cargo/credentials(\.toml)?|\.gem/credentials|\.composer/auth\.json", "package index credentials"),
 )
 _BY_NAME = re.compile(
@@ -83,8 +83,9 @@ def by_name(path: str) -> str | None:
 def by_content(path: str, head: bytes) -> str | None:
     """What kind of secret the first `HEAD` bytes of the file at `path` are, or None."""
     name = path.rpartition("/")[2].lower()
-    if head.startswith(_KEY_STARTS) or name.endswith((".pem", ".key")):
-        if _PRIVATE_KEY.search(head) or head.startswith(_KEY_STARTS[1:]):
+    start = head[:64].lstrip()
+    if start.startswith(_KEY_STARTS) or name.endswith((".pem", ".key")):
+        if _PRIVATE_KEY.search(head) or start.startswith(_KEY_STARTS[1:]):
             return "private key"
     elif name.endswith(".json"):
         if b'"private_key"' in head and _SERVICE_ACCOUNT.search(head):

@@ -6,6 +6,7 @@ when it is packed, and must still be the same bytes then.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -69,7 +70,7 @@ class ProjectTree:
     def has(self, path: str) -> bool:
         """Whether there is a regular file at `path`, packed or not; symlinks are followed inside the folder."""
         with inside.Root(self.root) as root:
-            return _is_file(root, path)
+            return inside.is_file(root, path)
 
     def names(self, folder: str = "") -> tuple[str, ...]:
         """Names of the regular files directly in `folder`, packed or not, sorted; () for a folder that is left out."""
@@ -82,11 +83,12 @@ class ProjectTree:
                 return ()
             try:
                 with os.scandir(descriptor) as entries:
-                    names = sorted(entry.name for entry in entries)
+                    raw = [os.fsencode(entry.name) for entry in entries]
             finally:
                 os.close(descriptor)
             prefix = folder + "/" if folder else ""
-            return tuple(name for name in names if _is_file(root, prefix + name))
+            names = sorted(name.decode(errors="surrogateescape") for name in raw)
+            return tuple(name for name in names if inside.is_file(root, prefix + name))
 
     def bytes_of(self, path: str, limit: int) -> bytes:
         """The content of any regular file of the folder, packed or not; `ProjectError` if missing or too big."""
@@ -115,8 +117,8 @@ class ProjectTree:
         def read_again() -> Iterator[bytes]:
             hasher, left = hashlib.sha256(), file.size
             try:
-                with inside.Root(self.root) as root, inside.opened(root, file.path) as (descriptor, status):
-                    if status.st_size != file.size:
+                with inside.Root(self.root) as root, inside.opened(root, file.path) as (descriptor, seen):
+                    if seen.size != file.size:
                         raise inside.changed(file.path)
                     for block in walking.blocks(descriptor, file.size):
                         left -= len(block)
@@ -140,16 +142,6 @@ class ProjectTree:
             f"left out: {', '.join(paths[:3])}{f' and {len(paths) - 3} more' if len(paths) > 3 else ''} ({reason})"
             for reason, paths in sorted(grouped.items())
         )
-
-
-def _is_file(root: int, path: str) -> bool:
-    try:
-        place = inside.resolve(root, path)
-        return bool(place) and stat.S_ISREG(
-            os.stat(os.fsencode(place or ""), dir_fd=root, follow_symlinks=False).st_mode
-        )
-    except (OSError, ValueError, ProjectError):
-        return False
 
 
 def read(
@@ -183,10 +175,9 @@ def read(
         )
         walking.check_names(walk.found)
         files = [item for item in walk.found if item.is_file]
-        total = sum(item.status.st_size for item in files)
+        total = sum(item.seen.size for item in files)
         with progress.task("hash", "reading the project", total) as task:
-            hashed = walking.hash_files(descriptor, files, jobs=jobs or _pool.cores())
-            task.advance(total)
+            hashed = walking.hash_files(descriptor, files, jobs=jobs or _pool.cores(), advance=task.advance)
         secrets.refuse(walking.secrets_in(walk.found, hashed), allow_secrets, named or IGNORE_FILES[0])
         digests = {one.path: one.digest for one in hashed}
         packed = tuple(_tree_file(item, digests) for item in walk.found)
@@ -202,7 +193,7 @@ def _folder(root: Path, home: Path | None) -> Path:
         real = root.resolve(strict=True)
         is_folder = real.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError):
+        if isinstance(error, OSError) and error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise inside.translate(error, str(root), "folder") from error
         raise FolderError(f"there is no folder `{root}`", hint="name the folder of the application") from error
     if not is_folder:
@@ -221,14 +212,21 @@ def _rules(descriptor: int, folder: Path, ignorefile: Path | None) -> tuple[igno
     if ignorefile is not None:
         try:
             with open(ignorefile, "rb") as file:
-                return ignore.parse(file.read(_IGNORE_LIMIT), str(ignorefile)), str(ignorefile)
+                data = file.read(_IGNORE_LIMIT + 1)
         except OSError as error:
             raise ignore.IgnoreFileError(
                 f"cannot read the ignore file `{ignorefile}`: {os.strerror(error.errno or 0)}"
             ) from error
+        if len(data) > _IGNORE_LIMIT:
+            raise ignore.IgnoreFileError(f"the ignore file `{ignorefile}` is over {_IGNORE_LIMIT >> 20} MiB")
+        return ignore.parse(data, str(ignorefile)), str(ignorefile)
     for name in IGNORE_FILES:
-        if _is_file(descriptor, name):
-            return ignore.parse(inside.read_bytes(descriptor, name, _IGNORE_LIMIT), name), name
+        try:
+            os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        except OSError:
+            continue
+        # One that is there but cannot be read must not count as "nothing is ignored".
+        return ignore.parse(inside.read_bytes(descriptor, name, _IGNORE_LIMIT), name), name
     return ignore.Rules(), None
 
 
@@ -237,16 +235,16 @@ def _below(folder: Path, paths: Iterable[Path]) -> Iterator[str]:
     for path in paths:
         real = Path(os.path.realpath(path))
         if real != folder and real.is_relative_to(folder):
-            yield real.relative_to(folder).as_posix()
+            yield os.fsencode(real.relative_to(folder)).decode(errors="surrogateescape")
 
 
 def _tree_file(item: walking.Found, digests: Mapping[str, Digest]) -> TreeFile:
-    mode = item.status.st_mode
+    mode = item.seen.mode
     if stat.S_ISDIR(mode):
         return TreeFile(item.path, "directory", 0o755)
     if stat.S_ISLNK(mode):
         return TreeFile(item.path, "symlink", 0o777, target=item.target)
-    return TreeFile(item.path, "file", 0o755 if mode & 0o111 else 0o644, item.status.st_size, digests[item.path])
+    return TreeFile(item.path, "file", 0o755 if mode & 0o111 else 0o644, item.seen.size, digests[item.path])
 
 
 def _dangling(descriptor: int, packed: tuple[TreeFile, ...]) -> list[str]:

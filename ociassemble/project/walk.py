@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ociassemble import _pool
 from ociassemble.errors import ProjectError
 from ociassemble.oci.digest import Digest
 from ociassemble.project import ignore, inside, secrets
+from ociassemble.project.inside import Seen
 from ociassemble.project.secrets import Finding
 
 
@@ -38,12 +39,12 @@ class Found(NamedTuple):
     """A path that will be packed, as `lstat` saw it."""
 
     path: str
-    status: os.stat_result
+    seen: Seen
     target: str = ""  # of a symlink
 
     @property
     def is_file(self) -> bool:
-        return stat.S_ISREG(self.status.st_mode)
+        return stat.S_ISREG(self.seen.mode)
 
 
 class Hashed(NamedTuple):
@@ -79,21 +80,21 @@ def walk(root: int, rules: ignore.Rules, *, leave_out: frozenset[str], folders: 
             waiting.pop(folder, None)
             left_out.append(LeftOut(folder, "virtual environment"))
             continue
-        for name, status in names.items():
+        for name, seen in names.items():
             path = f"{folder}/{name}" if folder else name
-            is_folder = stat.S_ISDIR(status.st_mode)
+            is_folder = stat.S_ISDIR(seen.mode)
             reason = _reason(path, name, is_folder, leave_out, folders)
-            if reason is not None and not (rules.wants(path) and path not in leave_out):
+            if reason is not None and not (reason not in _FINAL and rules.wants(path)):
                 left_out.append(LeftOut(path, reason))
                 continue
             here = rules.state(path, state)
             excluded = rules.excluded(here)
             if is_folder:
-                (waiting if excluded else found)[path] = Found(path, status)
+                (waiting if excluded else found)[path] = Found(path, seen)
                 if not excluded or rules.may_include_below(path):
                     pending.append((path, here))
             elif not excluded:
-                found[path] = _checked(root, path, name, status)
+                found[path] = _checked(root, path, seen)
     for path in list(found):
         parent = path.rpartition("/")[0]
         while parent and parent in waiting:
@@ -105,6 +106,9 @@ def walk(root: int, rules: ignore.Rules, *, leave_out: frozenset[str], folders: 
     )
 
 
+_FINAL = frozenset({ignore.OWN, "written or read by this build"})  # no ignore file brings these back
+
+
 def _reason(path: str, name: str, is_folder: bool, leave_out: frozenset[str], folders: frozenset[str]) -> str | None:
     if path in leave_out:
         return "written or read by this build"
@@ -113,15 +117,15 @@ def _reason(path: str, name: str, is_folder: bool, leave_out: frozenset[str], fo
     return ignore.builtin(path, is_folder)
 
 
-def _list(root: int, folder: str) -> dict[str, os.stat_result]:
+def _list(root: int, folder: str) -> dict[str, Seen]:
     """The names in a folder, sorted, with their `lstat`."""
-    result: dict[str, os.stat_result] = {}
+    result: dict[str, Seen] = {}
     try:
         descriptor = inside.open_folder(root, folder)
         try:
             with os.scandir(descriptor) as entries:
                 for entry in entries:
-                    result[_decoded(folder, entry.name)] = entry.stat(follow_symlinks=False)
+                    result[_decoded(folder, entry.name)] = Seen.of(entry.stat(follow_symlinks=False))
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -141,12 +145,12 @@ def _decoded(folder: str, name: str) -> str:
         ) from error
 
 
-def _checked(root: int, path: str, name: str, status: os.stat_result) -> Found:
+def _checked(root: int, path: str, seen: Seen) -> Found:
     """A file or symlink that may be packed; raises for anything else."""
-    if stat.S_ISREG(status.st_mode):
-        return Found(path, status)
-    if not stat.S_ISLNK(status.st_mode):
-        kind = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket"}.get(stat.S_IFMT(status.st_mode), "device")
+    if stat.S_ISREG(seen.mode):
+        return Found(path, seen)
+    if not stat.S_ISLNK(seen.mode):
+        kind = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket"}.get(stat.S_IFMT(seen.mode), "device")
         raise SpecialFileError(
             f"`{path}` is a {kind}; an image holds files, folders and symlinks",
             hint=f"remove it, or leave it out with a line `{path}` in .ociassembleignore",
@@ -167,7 +171,7 @@ def _checked(root: int, path: str, name: str, status: os.stat_result) -> Found:
             f"the symlink `{path}` -> `{target}` {why}",
             hint=f"copy what it points to, or leave it out with a line `{path}` in .ociassembleignore",
         ) from error
-    return Found(path, status, target)
+    return Found(path, seen, target)
 
 
 def check_names(found: list[Found]) -> None:
@@ -189,7 +193,8 @@ def twins(found: list[Found]) -> list[str]:
     for item in found:
         folded = item.path if item.path.isascii() else unicodedata.normalize("NFC", item.path)
         other = first.setdefault(folded.casefold(), item.path)
-        if other != item.path:
+        # Only where the folder is one and the same: its own twin is told already.
+        if other != item.path and other.rpartition("/")[0] == item.path.rpartition("/")[0]:
             warnings.append(f"`{other}` and `{item.path}` differ only in case or Unicode form")
     return warnings
 
@@ -198,7 +203,7 @@ _BATCH_FILES = 64
 _BATCH_BYTES = 8 << 20
 
 
-def hash_files(root: int, files: list[Found], *, jobs: int) -> list[Hashed]:
+def hash_files(root: int, files: list[Found], *, jobs: int, advance: Callable[[int], None]) -> list[Hashed]:
     """The sha256 of every file, in order; raises `ChangedError` for one that is not what the walk saw."""
     batches: list[list[Found]] = []
     size = 0
@@ -207,10 +212,14 @@ def hash_files(root: int, files: list[Found], *, jobs: int) -> list[Hashed]:
             batches.append([])
             size = 0
         batches[-1].append(item)
-        size += item.status.st_size
-    return [
-        hashed for batch in _pool.each(lambda batch: _hash_batch(root, batch), batches, jobs=jobs) for hashed in batch
-    ]
+        size += item.seen.size
+
+    def hash_one(batch: list[Found]) -> list[Hashed]:
+        result = _hash_batch(root, batch)
+        advance(sum(item.seen.size for item in batch))
+        return result
+
+    return [hashed for done in _pool.each(hash_one, batches, jobs=jobs) for hashed in done]
 
 
 def _hash_batch(root: int, batch: list[Found]) -> list[Hashed]:
@@ -236,17 +245,17 @@ def _hash_batch(root: int, batch: list[Found]) -> list[Hashed]:
 
 
 def _hash_file(folder: int, name: str, item: Found) -> Hashed:
-    descriptor, status = inside.open_file(folder, name)
+    descriptor, seen = inside.open_file(folder, name)
     try:
-        if not inside.same(status, item.status):
+        if seen != item.seen:
             raise inside.changed(item.path)
         hasher, read, secret = hashlib.sha256(), 0, None
-        for block in blocks(descriptor, status.st_size):
+        for block in blocks(descriptor, seen.size):
             if not read:
                 secret = secrets.by_content(item.path, block)
             read += len(block)
             hasher.update(block)
-        if read != status.st_size or not inside.same(status, os.fstat(descriptor)):
+        if read != seen.size or seen != Seen.of(os.fstat(descriptor)):
             raise inside.changed(item.path)
     finally:
         os.close(descriptor)
@@ -266,7 +275,7 @@ def secrets_in(found: list[Found], hashed: list[Hashed]) -> list[Finding]:
     findings = [
         Finding(item.path, what)
         for item in found
-        if not stat.S_ISDIR(item.status.st_mode) and (what := secrets.by_name(item.path)) is not None
+        if not stat.S_ISDIR(item.seen.mode) and (what := secrets.by_name(item.path)) is not None
     ]
     named = {finding.path for finding in findings}
     return findings + [Finding(one.path, one.secret) for one in hashed if one.secret and one.path not in named]
