@@ -1,0 +1,125 @@
+"""Pages of a simple index: PEP 691 (JSON, with PEP 700's sizes) and PEP 503 (HTML). Pure and total."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from ociassemble.errors import Error, FormatError
+from ociassemble.net.redirect import unreachable_from
+from ociassemble.net.url import join, origin, without_userinfo
+
+JSON = "application/vnd.pypi.simple.v1+json"
+ACCEPT = f"{JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_SEPARATORS = re.compile(r"[-_.]+")
+
+
+class Link(NamedTuple):
+    """One file of a page. `sha256` is "" and `size` -1 where the page does not tell."""
+
+    filename: str
+    url: str  # absolute, without fragment and userinfo
+    sha256: str
+    size: int  # bytes
+
+
+def parse(data: bytes, content_type: str, url: str) -> tuple[Link, ...]:
+    """The files of the page `data`, which came from `url`; links that lead where they may not are left out.
+
+    Raises `FormatError` where the page is none.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.endswith("json"):
+        return tuple(_json(data, url))
+    if kind in ("text/html", "application/vnd.pypi.simple.v1+html", "application/xhtml+xml", ""):
+        return tuple(_html(data, url))
+    raise FormatError(f"the package index answered with `{kind:.80}`, which is no page of a simple index")
+
+
+def normalised(name: str) -> str:
+    """A project's name as indexes spell it (PEP 503)."""
+    return _SEPARATORS.sub("-", name).lower()
+
+
+def same_file(first: str, second: str) -> bool:
+    """Whether two file names differ in nothing but the spelling that indexes normalise."""
+    return normalised(first) == normalised(second)
+
+
+def _json(data: bytes, url: str) -> Iterator[Link]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise FormatError("the package index answered with something that is not JSON") from error
+    files = document.get("files") if isinstance(document, dict) else None
+    if not isinstance(files, list):
+        raise FormatError("the package index answered with JSON that is no page of a simple index")
+    for item in files:
+        if not isinstance(item, dict):
+            continue
+        filename, href, hashes, size = (item.get(key) for key in ("filename", "url", "hashes", "size"))
+        if isinstance(filename, str) and isinstance(href, str):
+            sha256 = hashes.get("sha256") if isinstance(hashes, dict) else ""
+            link = _link(filename, href, sha256, size, url)
+            if link is not None:
+                yield link
+
+
+def _html(data: bytes, url: str) -> Iterator[Link]:
+    reader = _Anchors()
+    try:
+        reader.feed(data.decode("utf-8", "replace"))
+        reader.close()
+    except (AssertionError, ValueError, RecursionError) as error:  # html.parser on malformed declarations
+        raise FormatError("the package index answered with HTML that cannot be read") from error
+    try:
+        base = join(url, reader.base) if reader.base else url
+    except ValueError:
+        base = url
+    for href in reader.hrefs:
+        address, _, fragment = href.partition("#")
+        sha256 = next((item[7:] for item in fragment.split("&") if item.startswith("sha256=")), "")
+        filename = unquote(address.partition("?")[0].rpartition("/")[2])
+        link = _link(filename, address, sha256, None, base)
+        if link is not None:
+            yield link
+
+
+def _link(filename: str, href: str, sha256: Any, size: Any, base: str) -> Link | None:
+    """A link that may be followed, or None: a page on a server never leads to files of this machine."""
+    try:
+        address = join(base, href).partition("#")[0]
+        if address.startswith("file://"):
+            if not base.startswith("file://") or urlsplit(address).netloc not in ("", "localhost"):
+                return None
+        else:
+            address, _ = without_userinfo(address)
+            if not base.startswith("file://") and unreachable_from(origin(base), origin(address)):
+                return None
+    except (Error, ValueError):
+        return None
+    if not filename or "/" in filename or "\0" in filename:
+        return None
+    known = isinstance(sha256, str) and _SHA256.fullmatch(sha256.lower())
+    told = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+    return Link(filename, address, sha256.lower() if known else "", size if told else -1)
+
+
+class _Anchors(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hrefs: list[str] = []
+        self.base = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        href = dict(attrs).get("href")
+        if tag == "a" and href:
+            self.hrefs.append(href)
+        elif tag == "base" and href and not self.base:
+            self.base = href
