@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import tomllib
@@ -11,9 +12,8 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ociassemble import _pool
-from ociassemble.content.store import Store
-from ociassemble.content.verify import DigestMismatchError, SizeMismatchError
-from ociassemble.errors import Error, FormatError, NotFoundError, OfflineError
+from ociassemble.content.store import Store, ingest_all
+from ociassemble.errors import Error, FormatError, IntegrityError, NotFoundError, OfflineError
 from ociassemble.net import download
 from ociassemble.net.url import redact
 from ociassemble.net.wire import Wire
@@ -39,7 +39,7 @@ class Own(NamedTuple):
 class Located(NamedTuple):
     """Where one artifact is, best first. Its size is -1 where still nobody told.
 
-    `urls` may carry the userinfo of their own origin: hand them to `net.download`, show them through `net.url.redact`.
+    `urls` may carry the userinfo of their own origin: hand them to `net`, show them through `net.url.redact`.
     """
 
     artifact: ArtifactRef
@@ -79,7 +79,7 @@ def own(text: str) -> Mapping[Digest, Own]:
 
 
 def locate(
-    packages: Iterable[tuple[str, str, ArtifactRef]],
+    artifacts: Iterable[ArtifactRef],
     index: IndexSettings,
     wire: Wire,
     *,
@@ -89,43 +89,35 @@ def locate(
     jobs: int = 8,
     progress: Progress | None = None,
 ) -> dict[Digest, Located]:
-    """Where the artifacts of `packages` (name, version, artifact) are.
+    """Where these wheels are.
 
     `index` has its default. `owned` is what the project's lock or the resolver's answer says (`own`), its paths
     relative to `folder`; with `resolved` it comes from asking these very indexes a moment ago, and they are not
     asked again. Pages are read `jobs` at once. Raises `NotLocatedError` or `ArtifactsOfflineError` naming all
     that are nowhere, or the error of the index that could not be asked.
     """
-    wanted: dict[Digest, tuple[str, str, ArtifactRef]] = {item[2].digest: item for item in packages}
+    by_name: dict[str, dict[Digest, ArtifactRef]] = {}
+    for artifact in artifacts:
+        name = simple.normalised(artifact.filename.partition("-")[0])
+        by_name.setdefault(name, {})[artifact.digest] = artifact
     search = _Search(index, wire, owned, folder, resolved, progress or Progress())
-    by_name: dict[str, list[ArtifactRef]] = {}
-    for name, _, artifact in wanted.values():
-        by_name.setdefault(simple.normalised(name), []).append(artifact)
     groups = _pool.each(search.package, sorted(by_name.items()), jobs=jobs)
     located = {item.artifact.digest: item for group in groups for item in group}
-    missing = [wanted[digest] for digest, item in located.items() if not item.files and not item.urls]
+    missing = [item.artifact for item in located.values() if not item.files and not item.urls]
     if missing:
         raise search.missing(missing)
     return located
 
 
-def bring(located: Located, wire: Wire, store: Store, *, label: str = "", progress: Progress | None = None) -> int:
-    """Put the artifact into `store` from the first place that has its bytes, and return its size in bytes."""
-    artifact = located.artifact
-    size = artifact.size if artifact.size >= 0 else None
-    have = store.size(artifact.digest)
-    if have is not None and (size is None or have == size):
-        return have
-    for path in located.files:
-        try:
-            with path.open("rb") as stream, store.ingest() as writer:
-                while block := stream.read(_BLOCK):
-                    writer.write(block)
-                return writer.commit(artifact.digest, size)[1]
-        except (OSError, DigestMismatchError, SizeMismatchError):
-            continue  # changed since it was looked at, and another place may have the bytes
-    name = label or artifact.filename
-    return download.fetch(wire, located.urls, artifact.digest, size, store, label=name, progress=progress)
+def places(located: Mapping[Digest, Located], store: Store) -> dict[Digest, tuple[str, ...]]:
+    """The URLs to fetch from, by digest; what is on this machine already is put into `store` here."""
+    for digest, item in located.items():
+        for path in item.files:
+            if store.size(digest) is None:
+                # Changed since it was looked at: then another place may have the bytes.
+                with contextlib.suppress(OSError, IntegrityError), path.open("rb") as stream:
+                    ingest_all(store, iter(lambda: stream.read(_BLOCK), b""), digest)
+    return {digest: item.urls for digest, item in located.items()}
 
 
 class _Search:
@@ -145,10 +137,10 @@ class _Search:
         self.failed: dict[str, Error] = {}  # by index: one that cannot be asked is not asked again
         self.flat = tuple(self._flat(item) for item in index.find_links)
 
-    def package(self, item: tuple[str, Sequence[ArtifactRef]]) -> list[Located]:
+    def package(self, item: tuple[str, Mapping[Digest, ArtifactRef]]) -> list[Located]:
         """The artifacts of one project."""
         name, artifacts = item
-        found = {artifact.digest: self._near(artifact) for artifact in artifacts}
+        found = {digest: self._near(artifact) for digest, artifact in artifacts.items()}
         for index in self.index.indexes:
             open_ones = [digest for digest, item in found.items() if not item.files and not item.urls]
             if not open_ones:
@@ -158,8 +150,8 @@ class _Search:
                 found[digest] = self._matching(found[digest], links)
         return [self._with_own(item) for item in found.values()]
 
-    def missing(self, items: Sequence[tuple[str, str, ArtifactRef]]) -> Error:
-        details = [f"{name} {version}: {artifact.filename}" for name, version, artifact in items]
+    def missing(self, items: Sequence[ArtifactRef]) -> Error:
+        details = [item.filename for item in items]
         count = f"{len(items)} locked file{'s are' if len(items) > 1 else ' is'}"
         if self.wire.offline:
             return ArtifactsOfflineError(
