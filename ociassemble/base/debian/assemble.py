@@ -1,0 +1,177 @@
+"""Recipe + pinned packages -> plan -> image (specs/behaviour/debian-base.md).
+
+`plan_base` is pure; `assemble_base` builds its layers and puts the image together. Neither knows where packages
+come from: that is `ociassemble.sources.debian`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ociassemble.base.debian.recipe import DerivedItem, Item, PackageItem, Recipe, RecipeLayer
+from ociassemble.content.compress import Codec
+from ociassemble.content.store import Store
+from ociassemble.errors import NotFoundError
+from ociassemble.formats import debversion
+from ociassemble.image.assemble import AddedLayer, Assembly, assemble
+from ociassemble.image.image import Image
+from ociassemble.layer.build import Materials, build_layers
+from ociassemble.oci.platform import Platform
+from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.plan import DebSource, DerivedSource, LayerPlan, Source
+from ociassemble.progress import Progress
+from ociassemble.sources.debian import Fetch, Mirror, Verify, resolve
+
+# An assembled base is the same whenever it is made: 1980-01-02, as the files in its layers.
+CREATED = "1980-01-02T00:00:00Z"
+
+Layering = Literal["grouped", "per-package"]
+
+
+class PinMissingError(NotFoundError):
+    """The recipe needs a package that is not among the pinned ones."""
+
+    code = "not-found.debian-pin"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BasePlan:
+    """A base to be: its layers, the config's `config` object, and annotations of the manifest."""
+
+    platform: Platform
+    layers: tuple[LayerPlan, ...]
+    execution: Mapping[str, Any]
+    annotations: Mapping[str, str]
+
+
+def resolve_packages(
+    recipe: Recipe,
+    image: str,
+    platforms: Sequence[Platform],
+    mirror: Mirror,
+    *,
+    fetch: Fetch,
+    verify: Verify,
+    now: float,
+    jobs: int = 4,
+) -> tuple[tuple[DebianPackage, ...], ...]:
+    """The newest packages for `image`, one tuple a platform, in the platforms' order; suites are asked once."""
+    names = recipe.image(image).packages
+    architectures = [recipe.platform(platform).debian for platform in platforms]
+    found = resolve(
+        mirror,
+        recipe.suites,
+        dict.fromkeys(architectures, names),
+        fetch=fetch,
+        verify=verify,
+        now=now,
+        jobs=jobs,
+    )
+    return tuple(found[architecture] for architecture in architectures)
+
+
+def plan_base(
+    recipe: Recipe,
+    image: str,
+    platform: Platform,
+    packages: Iterable[DebianPackage],
+    *,
+    variant: str = "nonroot",
+    layering: Layering = "grouped",
+) -> BasePlan:
+    """The plan of `image` from pinned packages; more of them than needed is fine.
+
+    `per-package` gives every source of the recipe a layer of its own, as Google's images have it.
+    """
+    wanted = recipe.image(image)
+    here = recipe.platform(platform)
+    pins = {package.name: package for package in packages}
+    layers: list[LayerPlan] = []
+    grouped = wanted.layers if layering == "grouped" else tuple(_one_each(wanted.layers))
+    for number, layer in enumerate(grouped):
+        layers.append(
+            LayerPlan(
+                title=layer.title,
+                role="base",
+                sources=tuple(_source(item, recipe, platform, pins) for item in layer.items),
+                # The first layer brings the links of the merged /usr; all after it write through them.
+                links=here.links if number else (),
+            )
+        )
+    env = [f"{name}={value}" for name, value in wanted.env.items()]
+    execution: dict[str, Any] = {**recipe.user(variant), "Env": env}
+    if wanted.entrypoint:
+        execution["Entrypoint"] = list(wanted.entrypoint)
+    annotations = {
+        name: debversion.upstream(_pinned(package, pins).version) for name, package in sorted(wanted.versions.items())
+    }
+    return BasePlan(platform=platform, layers=tuple(layers), execution=execution, annotations=annotations)
+
+
+def _one_each(layers: Iterable[RecipeLayer]) -> Iterable[RecipeLayer]:
+    for layer in layers:
+        for item in layer.items:
+            title = item.package if isinstance(item, PackageItem) else layer.title
+            yield RecipeLayer(title, (item,))
+
+
+def _source(item: Item, recipe: Recipe, platform: Platform, pins: Mapping[str, DebianPackage]) -> Source:
+    if isinstance(item, PackageItem):
+        return DebSource(_pinned(item.package, pins).artifact, item.package, (*recipe.rules, *item.rules))
+    if isinstance(item, DerivedItem):
+        artifacts = tuple(_pinned(name, pins).artifact for name in item.packages)
+        parameters = (("architecture", platform.architecture),) if item.recipe == "ld.so.cache" else ()
+        return DerivedSource(item.recipe, artifacts, parameters)
+    return item
+
+
+def _pinned(name: str, pins: Mapping[str, DebianPackage]) -> DebianPackage:
+    if name not in pins:
+        raise PinMissingError(
+            f"the Debian package `{name}` is not among the pinned ones",
+            hint="the lock was made for another recipe: run `ociassemble lock` again",
+        )
+    return pins[name]
+
+
+def assemble_base(
+    plan: BasePlan,
+    *,
+    codec: Codec,
+    store: Store,
+    fetch: Callable[[tuple[ArtifactRef, ...]], None],
+    use_records: bool = True,
+    jobs: int,
+    progress: Progress,
+) -> Image:
+    """The image of `plan`: its layers from the store, or built there. `fetch` brings packages into the store."""
+
+    def no_file(item: object) -> Any:
+        raise AssertionError(f"a base has no files of a project: {item!r:.100}")
+
+    built = build_layers(
+        plan.layers,
+        codec=lambda _: codec,
+        store=store,
+        fetch=fetch,
+        materials=Materials(artifact=lambda ref: store.open_seekable(ref.digest), file=no_file),
+        use_records=use_records,
+        jobs=jobs,
+        progress=progress,
+    )
+    added = [
+        AddedLayer(layer=made.layer, title=planned.title) for made, planned in zip(built, plan.layers, strict=True)
+    ]
+    return assemble(
+        Assembly(
+            platform=plan.platform,
+            base=None,
+            layers=added,
+            execution=plan.execution,
+            created=CREATED,
+            annotations=plan.annotations,
+        )
+    )
