@@ -1,8 +1,8 @@
 """The specifications are executable: ids and the tests that cite them, tables of cases, console blocks.
 
 A console block of specs/cli/ runs in a temporary folder of its document: `$ ociassemble ...` lines, what they print
-(stdout and stderr in one), and `[exit N]` where the status is not 0. `...` stands for any text: on a line of its own for
-any number of lines. Other programs a block may use: `mkdir`, `printf`, `cat`, `ls`, `rm`.
+(stdout and stderr in one), and `[exit N]` where the status is not 0. `...` is any text: on a line of its own, any
+number of lines. Other programs a block may use: `mkdir`, `printf`, `cat`, `ls`, `rm`.
 """
 
 from __future__ import annotations

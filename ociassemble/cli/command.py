@@ -32,9 +32,9 @@ class Globals(NamedTuple):
     debug: bool = False
 
 
-def globals_of(ctx: click.Context) -> Globals:
+def globals_of(ctx: click.Context | None) -> Globals:
     """The global options of this run, wherever on the command line they stood."""
-    found = ctx.find_root().obj
+    found = ctx.find_root().obj if ctx is not None else None
     return found if isinstance(found, Globals) else Globals()
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 import click
 
@@ -66,22 +66,18 @@ class _Form:
 
     def __init__(self, argv: Sequence[str]) -> None:
         self.ctx: click.Context | None = None
-        self._argv = argv
-
-    def _chosen(self, name: str, early: bool) -> Any:
-        # Before the options are parsed (an error in one of them), the bare words have to do.
-        return getattr(globals_of(self.ctx), name) if self.ctx is not None and self.ctx.obj is not None else early
+        self._words = argv[: argv.index("--")] if "--" in argv else argv
 
     @property
     def debug(self) -> bool:
-        return bool(self._chosen("debug", "--debug" in self._argv)) or bool(os.environ.get(PREFIX + "DEBUG"))
+        return globals_of(self.ctx).debug or "--debug" in self._words or bool(os.environ.get(PREFIX + "DEBUG"))
 
     @property
     def json(self) -> bool:
-        words = " ".join(self._argv).replace("--progress=", "--progress ")
-        early = "--progress json" in words or os.environ.get(PREFIX + "PROGRESS") == "json"
-        chosen = self._chosen("progress", False)
-        return chosen == "json" if isinstance(chosen, str) else early
+        # The words as they stand count, too: the error may be in an option, before all of them are parsed.
+        words = " ".join(self._words).replace("--progress=", "--progress ")
+        asked = "--progress json" in words or os.environ.get(PREFIX + "PROGRESS") == "json"
+        return asked or globals_of(self.ctx).progress == "json"
 
     def show(self, message: str, details: Sequence[str], hint: str | None, *, code: str, status: int) -> None:
         if self.debug and sys.exc_info()[0] is not None and code != "interrupted":
@@ -124,7 +120,12 @@ def describe(message: str, details: Sequence[str] = (), hint: str | None = None,
 
 def printable(text: str) -> str:
     """`text` without control characters: what servers and archives say must not steer a terminal."""
-    return "".join(char if char.isprintable() or char in "\n " else f"\\x{ord(char):02x}" for char in text)
+    return "".join(char if char.isprintable() or char == "\n" else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    number = ord(char)
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" if number < 65536 else f"\\U{number:08x}"
 
 
 def colours(stream: TextIO) -> bool:
