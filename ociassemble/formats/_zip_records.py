@@ -23,6 +23,8 @@ _ENCRYPTED = 0x2041  # bits 0, 6 and 13
 _UTF8 = 0x0800
 _KNOWN_FLAGS = 0x0006 | DESCRIPTOR | _UTF8  # bits 1 and 2 tell how hard deflate tried
 
+_NEWEST = 63  # version 6.3, the last that there is
+
 _ZIP64 = 0x0001
 _UNICODE_PATH = 0x7075
 _METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstandard", 95: "xz", 99: "AES"}
@@ -94,7 +96,7 @@ def central(data: bytes, position: int, blame: Blame) -> tuple[Central, int]:
     if len(data) - position < CENTRAL.size or data[position : position + 4] != b"PK\x01\x02":
         blame.fail("has a damaged central directory")
     fields = CENTRAL.unpack_from(data, position)
-    flags, method = fields[3], fields[4]
+    need, flags, method = fields[2:5]
     crc32, compressed_size, size, name_size, extra_size, comment_size, disk = fields[7:14]
     external, offset = fields[15], fields[16]
     position += CENTRAL.size
@@ -103,7 +105,9 @@ def central(data: bytes, position: int, blame: Blame) -> tuple[Central, int]:
         blame.fail("has a damaged central directory")
     raw_name = data[position : position + name_size]
     name = _name(raw_name, flags, blame)
-    _check_flags(name, flags, method, disk, blame)
+    if disk:
+        blame.unsupported("is on another disk", name)
+    _check_features(name, need, flags, method, blame)
     wide = extra_field(data[position + name_size : position + name_size + extra_size], name, raw_name, blame)
     size, compressed_size, offset = _widen((size, compressed_size, offset), wide, name, blame)
     member = Central(raw_name, name, flags, method, crc32, compressed_size, size, external >> 16, offset)
@@ -133,9 +137,9 @@ def _widen(values: tuple[int, ...], wide: bytes | None, name: str, blame: Blame)
     return tuple(next(exact) if value == MAX32 else value for value in values)
 
 
-def _check_flags(name: str, flags: int, method: int, disk: int, blame: Blame) -> None:
-    if disk:
-        blame.unsupported("is on another disk", name)
+def _check_features(name: str, need: int, flags: int, method: int, blame: Blame) -> None:
+    if need & 0xFF > _NEWEST:
+        blame.unsupported(f"needs version {need & 0xFF} of the format", name)
     if flags & _ENCRYPTED:
         blame.unsupported("is encrypted", name)
     if flags & ~_KNOWN_FLAGS:

@@ -138,6 +138,7 @@ def _lies() -> Iterator[tuple[str, bytes, str, type[ZipError]]]:
         yield f"encrypted by bit {bit}", archive([Member("x", b"1", flags=1 << bit)]), "encrypted", unsupported
     for bit in (4, 5, 7, 8, 9, 10, 12, 14, 15):
         yield f"flag {bit}", archive([Member("x", b"1", flags=1 << bit)]), "flags", unsupported
+    yield "a newer format", archive([_with(central={"need": 64})]), "needs version 64", unsupported
     yield "another disk", archive([_with(central={"disk": 1})]), "disk", unsupported
     # Members and their order.
     yield "the same name twice", archive([A, A]), "twice", ZipError
