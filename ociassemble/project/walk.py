@@ -196,7 +196,7 @@ def twins(found: list[Found]) -> list[str]:
         # Only where the folder is one and the same: its own twin is told already.
         if other != item.path and other.rpartition("/")[0] == item.path.rpartition("/")[0]:
             warnings.append(f"`{other}` and `{item.path}` differ only in case or Unicode form")
-    return warnings
+    return sorted(warnings)
 
 
 _BATCH_FILES = 64
