@@ -1,0 +1,354 @@
+"""`RegistryClient`: images by name and blobs by digest, over the distribution API (distribution-spec v1.1).
+
+Nothing is believed that was not hashed here: a manifest is bytes with the digest that was asked for, a blob's stream
+verifies itself. A tag is resolved by one request, and its answer's own hash is the digest from then on.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import BinaryIO, TypeVar
+from urllib.parse import quote
+
+from ociassemble.content.blob import Blob
+from ociassemble.content.verify import check
+from ociassemble.errors import AuthError, Error, FormatError, IntegrityError, NetworkError, NotFoundError
+from ociassemble.net.download import resuming
+from ociassemble.net.response import Response
+from ociassemble.net.url import join, origin
+from ociassemble.net.wire import Wire
+from ociassemble.oci import mediatype
+from ociassemble.oci.descriptor import Descriptor
+from ociassemble.oci.digest import Digest
+from ociassemble.oci.index import Index
+from ociassemble.oci.manifest import Manifest
+from ociassemble.oci.reference import Reference, canonical_host
+from ociassemble.progress import Progress
+from ociassemble.registry import errors
+from ociassemble.registry.auth import Authenticator
+from ociassemble.registry.connection import ACCEPT, Connection, pull_scope
+from ociassemble.registry.credentials import Keychain
+from ociassemble.registry.endpoints import Endpoint, Endpoints
+from ociassemble.registry.upload import Uploader
+
+MAX_MANIFEST = 4 << 20  # bytes; registries need not take more
+_MAX_PAGES = 1000
+_PAGE = 4 << 20  # bytes
+_DOCUMENTS = mediatype.INDEXES | mediatype.MANIFESTS
+
+T = TypeVar("T")
+
+
+class RegistryClient:
+    """One client for all registries of a run. Thread-safe.
+
+    `mirrors` maps hosts to mirrors (`endpoints.parse_mirror`); they serve pulls only and get their own credentials
+    only. References may carry tag and digest; where there is a digest, it decides.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        keychain: Keychain | None = None,
+        mirrors: Mapping[str, str] | None = None,
+        trusted_realms: Collection[str] = (),
+        insecure_credentials: bool = False,
+        progress: Progress | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._progress = progress or Progress()
+        self._endpoints = Endpoints(wire, mirrors)
+        authenticator = Authenticator(
+            wire,
+            keychain or Keychain(),
+            trusted_realms=trusted_realms,
+            insecure_credentials=insecure_credentials,
+            clock=clock,
+        )
+        self._connection = Connection(wire, authenticator)
+        self._uploader = Uploader(self._connection, self._progress, sleep)
+
+    # --- pulling ---
+
+    def resolve(self, reference: Reference) -> tuple[Descriptor, bytes]:
+        """The manifest or index that `reference` names, and its bytes: one GET.
+
+        Raises `ImageNotFoundError`, `AuthError`s, `NetworkError`s, `IntegrityError`.
+        """
+
+        def ask(endpoint: Endpoint) -> tuple[Descriptor, bytes]:
+            response = self._get_manifest(endpoint, reference, reference.identifier)
+            told = response.header("Docker-Content-Digest")
+            raw = response.read(MAX_MANIFEST)
+            if reference.digest is not None:
+                check(raw, reference.digest, None, f"`{reference}`")
+            descriptor = describe(raw, response.content_type, str(reference))
+            if reference.digest is not None:
+                descriptor = descriptor.with_(digest=reference.digest)
+            elif told.startswith("sha256:") and told != descriptor.digest:
+                # Registries get this header wrong; what was hashed here is what counts.
+                self._progress.warn(
+                    f"`{endpoint.host}` calls `{reference}` {told:.80}, but its digest is {descriptor.digest}"
+                )
+            return descriptor, raw
+
+        return self._pull(reference, ask)
+
+    def head(self, reference: Reference) -> Descriptor:
+        """What `reference` points at, by one HEAD; where the answer does not say, by `resolve`.
+
+        The digest is the registry's word: good for finding what was verified before, never for anything else.
+        """
+
+        def ask(endpoint: Endpoint) -> Descriptor | None:
+            repository = endpoint.prefix + reference.repository
+            path = f"/v2/{repository}/manifests/{reference.identifier}"
+            with self._connection.send(
+                endpoint, repository, "HEAD", path, scopes=(pull_scope(repository),), headers={"Accept": ACCEPT}
+            ) as response:
+                if response.status == 404:
+                    raise self._connection.failure(response, endpoint, repository, what=str(reference))
+                if response.status != 200 or response.content_type not in _DOCUMENTS or response.length is None:
+                    return None
+                try:
+                    digest = Digest(response.header("Docker-Content-Digest"))
+                except FormatError:
+                    return None
+                return Descriptor(media_type=response.content_type, digest=digest, size=response.length)
+
+        return self._pull(reference, ask) or self.resolve(reference)[0]
+
+    def manifest(self, reference: Reference, descriptor: Descriptor) -> bytes:
+        """The bytes of a manifest or index by its descriptor; type, size and digest are as it says."""
+        if descriptor.size > MAX_MANIFEST:
+            raise FormatError(f"the manifest {descriptor.digest} is larger than {MAX_MANIFEST >> 20} MiB")
+        what = f"the manifest {descriptor.digest} of `{reference.name}`"
+
+        def ask(endpoint: Endpoint) -> bytes:
+            response = self._get_manifest(endpoint, reference, descriptor.digest)
+            raw = check(response.read(MAX_MANIFEST), descriptor.digest, descriptor.size, what)
+            found = describe(raw, response.content_type, what).media_type
+            if found != descriptor.media_type:
+                raise FormatError(f"{what} is of the type {found}, not {descriptor.media_type}")
+            return raw
+
+        return self._pull(reference, ask)
+
+    def blob(self, reference: Reference, descriptor: Descriptor) -> Blob:
+        """A blob that is asked for when it is opened; its stream goes on after cuts and verifies itself."""
+        if descriptor.data is not None:
+            data = descriptor.data
+            return Blob(descriptor=descriptor, source=lambda: io.BytesIO(data), repository=reference.name)
+        return Blob(
+            descriptor=descriptor, source=lambda: self._stream(reference, descriptor), repository=reference.name
+        )
+
+    def blob_exists(self, reference: Reference, descriptor: Descriptor) -> bool:
+        """Whether the repository (not a mirror) has the blob, by one HEAD. Raises where it is not to be found out."""
+        endpoint = self._endpoints.own(reference.host)
+        return self._uploader.exists(endpoint, reference.repository, descriptor, pull_scope(reference.repository))
+
+    def tags(self, reference: Reference) -> list[str]:
+        """The repository's tags, in the registry's order."""
+        repository = reference.repository
+        return self._list(
+            reference.host, repository, f"/v2/{repository}/tags/list?n=1000", "tags", pull_scope(repository)
+        )
+
+    def catalog(self, host: str) -> list[str]:
+        """The repositories of a registry that tells."""
+        return self._list(canonical_host(host), "", "/v2/_catalog?n=1000", "repositories", "registry:catalog:*")
+
+    # --- pushing ---
+
+    def push_blob(self, reference: Reference, blob: Blob, mount_from: str = "") -> str:
+        """Make sure the repository has the blob: "exists", "mounted" or "uploaded".
+
+        It is mounted from `mount_from` or the blob's own repository ("host/repository"), where that is in the same
+        registry, else streamed from `blob.open()` in one request; memory use does not depend on its size.
+        """
+        return self._uploader.push(self._endpoints.own(reference.host), reference, blob, mount_from or blob.repository)
+
+    def put_manifest(self, reference: Reference, raw: bytes, media_type: str, target: str = "") -> None:
+        """Store a manifest or index under `target`: a tag, or its own digest. Default is the reference's tag.
+
+        What it names must be there already. Raises `PushRefusedError`, `ImmutableTagError`, `AuthError`s.
+        """
+        endpoint = self._endpoints.own(reference.host)
+        self._uploader.put_manifest(
+            endpoint, reference, raw, media_type, target or reference.tag or str(Digest.of(raw))
+        )
+
+    def delete(self, reference: Reference) -> None:
+        """Delete a manifest by digest (with all tags that point at it), or a tag where the registry can do that."""
+        endpoint = self._endpoints.own(reference.host)
+        repository = reference.repository
+        path = f"/v2/{repository}/manifests/{reference.identifier}"
+        scope = f"repository:{repository}:pull,push,delete"
+        with self._connection.send(endpoint, repository, "DELETE", path, scopes=(scope,)) as response:
+            if response.status in (200, 202, 204):
+                return
+            if response.status in (400, 405) and reference.digest is None:
+                raise errors.PushRefusedError(
+                    f"`{reference.host}` cannot delete a tag alone",
+                    hint="delete by digest: all tags that point at it go with it",
+                )
+            if response.status == 404:
+                raise errors.ImageNotFoundError(f"`{reference}` does not exist")
+            raise self._connection.failure(response, endpoint, repository, what=str(reference), push=True)
+
+    # --- how ---
+
+    def _pull(self, reference: Reference, ask: Callable[[Endpoint], T]) -> T:
+        """`ask` the mirror, then the registry itself; what the mirror said is told with the registry's error."""
+        if not self._endpoints.has_mirror(reference.host):
+            return ask(self._endpoints.own(reference.host))
+        try:
+            return ask(self._endpoints.mirror(reference.host))
+        except (NetworkError, NotFoundError, AuthError, IntegrityError) as error:
+            if isinstance(error, IntegrityError):
+                self._progress.warn(f"the mirror of `{reference.host}` is passed over: {error}")
+            try:
+                return ask(self._endpoints.own(reference.host))
+            except Error as final:
+                final.details = (*final.details, f"its mirror: {error}")
+                raise
+
+    def _get_manifest(self, endpoint: Endpoint, reference: Reference, identifier: str) -> Response:
+        repository = endpoint.prefix + reference.repository
+        response = self._connection.send(
+            endpoint,
+            repository,
+            "GET",
+            f"/v2/{repository}/manifests/{quote(identifier, safe=':')}",
+            scopes=(pull_scope(repository),),
+            headers={"Accept": ACCEPT},
+        )
+        if response.status != 200:
+            raise self._connection.failure(response, endpoint, repository, what=f"{reference.name}{_at(identifier)}")
+        return response
+
+    def _stream(self, reference: Reference, descriptor: Descriptor) -> BinaryIO:
+        what = f"the blob {descriptor.digest} of `{reference.name}`"
+
+        def open_at(offset: int) -> Response:
+            return self._pull(reference, lambda endpoint: self._get_blob(endpoint, reference, descriptor, offset))
+
+        return _Chunks(resuming(open_at, descriptor.size, what))  # type: ignore[return-value]  # reads like one
+
+    def _get_blob(self, endpoint: Endpoint, reference: Reference, descriptor: Descriptor, offset: int) -> Response:
+        repository = endpoint.prefix + reference.repository
+        response = self._connection.send(
+            endpoint,
+            repository,
+            "GET",
+            f"/v2/{repository}/blobs/{descriptor.digest}",
+            scopes=(pull_scope(repository),),
+            headers={"Range": f"bytes={offset}-"} if offset else {},
+        )
+        if response.status in ((200, 206) if offset else (200,)):
+            return response
+        if response.status == 404:
+            response.close()
+            raise errors.RemoteBlobNotFoundError(
+                f"`{endpoint.host}` does not have the blob {descriptor.digest} of `{reference.name}`",
+                hint="the image there is incomplete; push it again, or choose another",
+            )
+        raise self._connection.failure(response, endpoint, repository, what=f"{reference.name}@{descriptor.digest}")
+
+    def _list(self, host: str, repository: str, path: str, key: str, scope: str) -> list[str]:
+        """All pages of a list: within the registry's origin, no page twice, bounded."""
+        endpoint = self._endpoints.own(host)
+        found: dict[str, None] = {}
+        seen: set[str] = set()
+        while path and path not in seen and len(seen) < _MAX_PAGES:
+            seen.add(path)
+            response = self._connection.send(endpoint, repository, "GET", path, scopes=(scope,))
+            if response.status != 200:
+                raise self._connection.failure(response, endpoint, repository, what=f"{host}/{repository}")
+            with response:
+                names = _names(response.read(_PAGE), key, host)
+                following = _next_page(response)
+            found.update(dict.fromkeys(names))
+            if following and origin(following) != endpoint.origin:
+                raise errors.RegistryAnswerError(f"`{host}` continues its list on another host")
+            path = following
+        return list(found)
+
+
+def describe(raw: bytes, announced: str, what: str) -> Descriptor:
+    """The descriptor of a manifest or index from its bytes; header, body and shape must agree on what it is.
+
+    Raises `FormatError`.
+    """
+    try:
+        document = json.loads(raw)
+        own = document.get("mediaType") if isinstance(document, dict) else None
+    except (ValueError, RecursionError):
+        raise FormatError(
+            f"{what}: the answer is not a manifest (it is {announced or 'of no type'})", hint="is this a registry?"
+        ) from None
+    kind = announced if announced in _DOCUMENTS else own
+    if kind in mediatype.INDEXES or (kind not in _DOCUMENTS and isinstance(document, dict) and "manifests" in document):
+        return Index.parse(raw, announced).descriptor
+    return Manifest.parse(raw, announced).descriptor
+
+
+class _Chunks(io.RawIOBase):
+    """An iterator of blocks as a stream."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            return self.readall()
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return b""
+            self._rest = memoryview(block)
+        found, self._rest = bytes(self._rest[:size]), self._rest[size:]
+        return found
+
+    def readall(self) -> bytes:
+        return b"".join((self._rest, *self._blocks))
+
+    def close(self) -> None:
+        close = getattr(self._blocks, "close", None)
+        if close is not None:
+            close()  # ends the request, where one is under way
+        super().close()
+
+
+def _at(identifier: str) -> str:
+    return f"@{identifier}" if ":" in identifier else f":{identifier}"
+
+
+def _names(raw: bytes, key: str, host: str) -> list[str]:
+    try:
+        names = json.loads(raw).get(key) or []
+    except (ValueError, AttributeError, RecursionError):
+        raise errors.RegistryAnswerError(f"`{host}` did not answer with a list of {key}") from None
+    if not isinstance(names, list):
+        raise errors.RegistryAnswerError(f"`{host}` did not answer with a list of {key}")
+    return [name for name in names if isinstance(name, str) and name.isascii() and name.isprintable()]
+
+
+def _next_page(response: Response) -> str:
+    """The URL of the Link with rel=next (RFC 8288), "" on the last page."""
+    for header in response.headers("Link"):
+        for link in header.split(",<"):
+            target, _, parameters = link.strip().removeprefix("<").partition(">")
+            if "next" in parameters.replace('"', " ").replace("=", " ").split() and target:
+                return join(response.url, target)
+    return ""
