@@ -149,6 +149,19 @@ def remove_tree(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def temporary_directory(prefix: str = "ociassemble-", folder: Path | None = None) -> Iterator[Path]:
+    """A private folder that is gone when the block is left."""
+    try:
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+    except OSError as error:
+        raise translate(error, folder or Path(tempfile.gettempdir()), "create a folder in") from error
+    try:
+        yield path
+    finally:
+        remove_tree(path)
+
+
+@contextlib.contextmanager
 def locked(path: Path, *, shared: bool) -> Iterator[None]:
     """Hold an advisory `flock` on `path` (made if missing): shared for work, exclusive for collecting garbage."""
     try:

@@ -17,6 +17,20 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
+    "build": Verb("build", "build", "Put an application into an image."),
+    "plan": Verb("plan", "plan", "Show what a build would do."),
+    "lock": Verb("lock", "lock", "Resolve once and record every byte."),
+    "run": Verb("run", "run", "Start an image or an application with a runtime of this host."),
+    "push": Verb("copy", "push", "Push an image to a registry."),
+    "pull": Verb("copy", "pull", "Fetch an image from a registry."),
+    "copy": Verb("copy", "copy", "Copy an image from place to place."),
+    "ls": Verb("look", "ls", "List tags of a repository, or the local store."),
+    "manifest": Verb("look", "manifest", "Print a manifest or index."),
+    "config": Verb("look", "config", "Print an image's config."),
+    "digest": Verb("look", "digest", "Print an image's digest."),
+    "inspect": Verb("look", "inspect", "Show what an image is."),
+    "validate": Verb("look", "validate", "Read and check every blob of an image."),
+    "base": Verb("base", "base", "List base images, or assemble one from Debian packages."),
     "completion": Verb("completion", "completion", "Print the completion script of a shell."),
 }
 

@@ -7,19 +7,19 @@ the way, compressed (digest) and uncompressed (diff_id).
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from ociassemble import _pool
 from ociassemble.content.compress import open_reader
-from ociassemble.content.verify import BLOCK, DigestMismatchError
+from ociassemble.content.verify import BLOCK, DigestMismatchError, hasher
 from ociassemble.errors import FormatError
 from ociassemble.formats import tar
 from ociassemble.formats.paths import real_path
 from ociassemble.image.image import Image, Layer
 from ociassemble.oci import mediatype
+from ociassemble.oci.digest import Digest
 from ociassemble.progress import Progress
 
 MAX_CAPTURE = 16 << 20  # bytes of one file that is looked into
@@ -129,51 +129,40 @@ def read_filesystem(
 
 
 def _scan(layer: Layer, wanted: Callable[[str], bool], number: int) -> tuple[list[tuple[str, Path]], dict[str, bytes]]:
+    found: list[tuple[str, Path]] = []
+    captured: dict[str, bytes] = {}
+    for member in members(layer):
+        kind = "file" if member.kind == "hardlink" else member.kind
+        item = Path(kind, member.mode, member.uid, member.gid, member.size, member.target, number)
+        found.append((member.path, item))
+        if member.kind == "file" and member.size <= MAX_CAPTURE and wanted(member.path):
+            captured[member.path] = b"".join(member.chunks())
+    return found, captured
+
+
+def members(layer: Layer) -> Iterator[tar.Member]:
+    """The members of a layer's tar, streamed; at the end the layer's digest, size and diff_id have been verified."""
     codec = mediatype.compression(layer.descriptor.media_type)
     if codec is None:
         raise FormatError(f"the layer {layer.descriptor.digest} has the unknown type {layer.descriptor.media_type}")
-    members: list[tuple[str, Path]] = []
-    captured: dict[str, bytes] = {}
     with layer.blob.open() as compressed:
-        stream = _Hashing(open_reader(compressed, codec))
-        for member in tar.read(io.BufferedReader(stream, BLOCK)):
-            members.append(
-                (
-                    member.path,
-                    Path(
-                        "file" if member.kind == "hardlink" else member.kind,
-                        member.mode,
-                        member.uid,
-                        member.gid,
-                        member.size,
-                        member.target,
-                        number,
-                    ),
-                )
-            )
-            if member.kind == "file" and member.size <= MAX_CAPTURE and wanted(member.path):
-                captured[member.path] = b"".join(member.chunks())
-        for _ in _rest(stream):
-            pass
-        for _ in _rest(compressed):
-            pass
-        if stream.hexdigest() != layer.diff_id.hex and layer.diff_id.algorithm == "sha256":
+        plain = _Hashing(open_reader(compressed, codec), layer.diff_id)
+        yield from tar.read(io.BufferedReader(plain, BLOCK))
+        for stream in (plain, compressed):
+            while stream.read(BLOCK):
+                pass
+        if plain.digest() != layer.diff_id:
             raise DigestMismatchError(
-                f"the layer {layer.descriptor.digest} holds a tar of the digest sha256:{stream.hexdigest()}, "
+                f"the layer {layer.descriptor.digest} holds a tar of the digest {plain.digest()}, "
                 f"but the image config says {layer.diff_id}"
             )
-    return members, captured
-
-
-def _rest(stream: BinaryIO | io.RawIOBase) -> Iterator[bytes]:
-    while block := stream.read(BLOCK):
-        yield block
 
 
 class _Hashing(io.RawIOBase):
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, digest: Digest) -> None:
         self._source = source
-        self._hash = hashlib.sha256()
+        self._algorithm = digest.algorithm
+        self._hash = hasher(digest)
 
     def readable(self) -> bool:
         return True
@@ -184,5 +173,5 @@ class _Hashing(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
+    def digest(self) -> str:
+        return f"{self._algorithm}:{self._hash.hexdigest()}"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.locked import LockedPackage as LockedPackage
 from ociassemble.plan.plan import ApplicationPlan, FileItem
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree, TreeFile
@@ -49,14 +49,6 @@ class Resolution(NamedTuple):
 
     form: str  # "pylock"
     text: str
-
-
-class LockedPackage(NamedTuple):
-    """One package chosen for one platform."""
-
-    name: str  # normalised
-    version: str
-    artifact: ArtifactRef
 
 
 class ApplicationKind(Protocol):

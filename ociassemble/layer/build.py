@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import BinaryIO, NamedTuple
 
+from ociassemble import _pool
 from ociassemble.content.blob import Blob
 from ociassemble.content.compress import Codec
 from ociassemble.content.store import Store
@@ -36,6 +37,7 @@ from ociassemble.plan.plan import (
     Source,
     TextSource,
     WheelSource,
+    artifacts_of,
 )
 from ociassemble.progress import Progress
 
@@ -52,7 +54,37 @@ class BuiltLayer(NamedTuple):
 
     layer: Layer
     executables: tuple[str, ...]
+    codec: str  # identity
     hit: bool
+
+
+def build_layers(
+    plans: Sequence[LayerPlan],
+    *,
+    codec: Callable[[LayerPlan], Codec],
+    store: Store,
+    fetch: Callable[[tuple[ArtifactRef, ...]], None],
+    materials: Materials,
+    use_records: bool,
+    jobs: int,
+    progress: Progress,
+) -> tuple[BuiltLayer, ...]:
+    """The layers of `plans`, in their order: those the store has, and the others written in parallel.
+
+    `fetch` brings artifacts into the store; it is asked once, for what the missing layers read and nothing else.
+    """
+    found = [find_layer(plan, codec(plan), store) if use_records else None for plan in plans]
+    missing = [plan for plan, layer in zip(plans, found, strict=True) if layer is None]
+    fetch(tuple({ref.digest: ref for plan in missing for ref in artifacts_of(plan)}.values()))
+    # The heaviest first, and as many at once as there are cores: one big layer alone still compresses on all of them.
+    inner = max(1, jobs // max(1, len(missing)))
+
+    def write(plan: LayerPlan) -> BuiltLayer:
+        return build_layer(plan, materials, codec(plan), store, jobs=inner, progress=progress)
+
+    heavy = sorted(missing, key=lambda plan: -sum(ref.size for ref in artifacts_of(plan)))
+    made = dict(zip(map(id, heavy), _pool.each(write, heavy, jobs=jobs), strict=True))
+    return tuple(layer or made[id(plan)] for plan, layer in zip(plans, found, strict=True))
 
 
 def find_layer(plan: LayerPlan, codec: Codec, store: Store) -> BuiltLayer | None:
@@ -69,7 +101,9 @@ def find_layer(plan: LayerPlan, codec: Codec, store: Store) -> BuiltLayer | None
         return None  # cut off, or of another time: build it again
     if store.size(digest) != size:
         return None
-    return BuiltLayer(_layer(key, codec, store, digest=digest, diff_id=diff_id, size=size), executables, True)
+    return BuiltLayer(
+        _layer(key, codec, store, digest=digest, diff_id=diff_id, size=size), executables, codec.identity, True
+    )
 
 
 def build_layer(
@@ -104,7 +138,7 @@ def build_layer(
     }
     store.put_record("layers", _record_name(key, codec), json.dumps(record, sort_keys=True).encode())
     layer = _layer(key, codec, store, digest=done.digest, diff_id=done.diff_id, size=done.size)
-    return BuiltLayer(layer, tuple(executables), False)
+    return BuiltLayer(layer, tuple(executables), codec.identity, False)
 
 
 def _layer(key: Digest, codec: Codec, store: Store, *, digest: Digest, diff_id: Digest, size: int) -> Layer:

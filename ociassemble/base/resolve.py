@@ -1,0 +1,216 @@
+"""A base's name -> one `BaseImage` a platform, wherever it comes from.
+
+A tag is resolved exactly once; from then on everything is asked for by digest. When a registry cannot be reached at
+all, a known distroless name may be assembled from signed Debian packages instead (design 4.10): said aloud,
+recorded, and never called by the registry's name. An answer of any kind, be it a TLS error or a 404, is an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from ociassemble.base.inspect import read_facts
+from ociassemble.base.names import BaseName
+from ociassemble.content.blob import Blob
+from ociassemble.content.store import Store
+from ociassemble.content.verify import BLOCK
+from ociassemble.errors import Error, IntegrityError, OfflineError, PolicyError, UnreachableError
+from ociassemble.image.image import Image, Layer, Node, PlatformMissingError, open_image, select_platform
+from ociassemble.net.url import is_loopback
+from ociassemble.oci import annotations as keys
+from ociassemble.oci.digest import Digest
+from ociassemble.oci.platform import Platform
+from ociassemble.oci.reference import Reference
+from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.locked import DebianBase, DebianPackage, RegistryBase
+from ociassemble.progress import Progress
+from ociassemble.transports.protocols import Source
+
+
+class FallbackError(PolicyError):
+    """A base that stands in for an unreachable one, on its way to a registry that others read."""
+
+    code = "policy.fallback"
+
+
+class AssembledDiffersError(IntegrityError):
+    """A base made of the locked packages is not the one the lock recorded."""
+
+    code = "integrity.assembled-base"
+
+
+class NoRecipeError(PolicyError):
+    """`--base-source debian` for a base that no recipe describes."""
+
+    code = "policy.no-recipe"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseImage:
+    """A base for one platform: the image, and what is known about it.
+
+    `source` is "registry", "oci", "local" or "debian"; `packages` are those of an assembled base; `fell_back`
+    says that the registry could not be reached and nobody had asked for Debian.
+    """
+
+    name: BaseName
+    source: str
+    image: Image
+    facts: BaseFacts
+    packages: tuple[DebianPackage, ...] = ()
+    fell_back: bool = False
+
+    @property
+    def recipe(self) -> str:
+        """The recipe and variant of an assembled base, as the lock names it."""
+        return f"{self.name.recipe}:{self.name.variant}" if self.source == "debian" else ""
+
+    def annotations(self) -> dict[str, str]:
+        """What the result's manifest says of its base (annotations.md). An assembled one has no registry's name."""
+        said = {keys.BASE_DIGEST: str(self.image.digest)}
+        if self.source == "debian":
+            said[keys.BASE_SOURCE] = "debian"
+        elif self.source == "registry":
+            said[keys.BASE_NAME] = self.name.expanded
+        return said
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assembled:
+    """A base made from packages, and which."""
+
+    image: Image
+    packages: tuple[DebianPackage, ...]
+
+
+# (name, platforms, pinned packages by platform) -> one base a platform
+Assemble = Callable[[BaseName, Sequence[Platform], Mapping[str, tuple[DebianPackage, ...]]], tuple[Assembled, ...]]
+Pin = RegistryBase | DebianBase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resolver:
+    """What resolving needs: how to open a source (by name, or at a digest), how to assemble, where blobs are kept.
+
+    `pins` are the lock's, by platform; what is pinned is never asked for by tag.
+    """
+
+    open: Callable[[BaseName, Digest | None], Source]
+    assemble: Assemble
+    pins: Mapping[str, Pin]
+    store: Store
+    progress: Progress
+    jobs: int
+
+    def resolve(self, name: BaseName, platforms: Sequence[Platform], base_source: str) -> tuple[BaseImage, ...]:
+        """The base for each platform. `base_source` is "auto", "registry" or "debian"."""
+        pins = [self.pins.get(str(platform)) for platform in platforms]
+        expanded = f" -> {name.expanded}" if name.expanded != name.written else ""
+        self.progress.info(f"base image: {name.written}{expanded}{' (pinned by the lock)' if all(pins) else ''}")
+        if all(isinstance(pin, RegistryBase) for pin in pins):
+            return tuple(self._pinned(name, platform) for platform in platforms)
+        if base_source == "debian" or all(isinstance(pin, DebianBase) for pin in pins):
+            return self._debian(name, platforms, fell_back=False)
+        try:
+            node = self.open(name, None).read()
+        except (UnreachableError, OfflineError) as error:
+            if base_source != "auto" or not name.recipe:
+                raise _hinted(error, name) from None
+            self.progress.warn(
+                f"{error}; assembling `{name.written}` from signed Debian packages instead "
+                "(--base-source registry refuses this, --base-source debian asks for it)"
+            )
+            return self._debian(name, platforms, fell_back=True)
+        return tuple(self._image(name, node, platform) for platform in platforms)
+
+    def _pinned(self, name: BaseName, platform: Platform) -> BaseImage:
+        digest = self.pins[str(platform)].digest
+        return self._image(name, self.open(name, digest).read(), platform)
+
+    def _image(self, name: BaseName, node: Node, platform: Platform) -> BaseImage:
+        chosen = open_image(select_platform(node, platform, name.expanded))
+        if not chosen.platform.matches(platform):
+            raise PlatformMissingError(
+                f"base image `{name.expanded}` has no {platform} variant",
+                details=[f"available: {chosen.platform}"],
+                hint=f"pass `--platform {chosen.platform}`, or choose a base that has {platform}",
+            )
+        image = kept(chosen, self.store)
+        return BaseImage(name=name, source=name.location.transport, image=image, facts=self._facts(name, image))
+
+    def _debian(self, name: BaseName, platforms: Sequence[Platform], *, fell_back: bool) -> tuple[BaseImage, ...]:
+        if not name.recipe:
+            raise NoRecipeError(
+                f"`{name.written}` cannot be assembled from Debian packages: there is no recipe for it",
+                hint="`ociassemble base list` shows which bases have one",
+            )
+        pins = {key: pin for key, pin in self.pins.items() if isinstance(pin, DebianBase)}
+        made = self.assemble(name, platforms, {key: pin.packages for key, pin in pins.items()})
+        for platform, item in zip(platforms, made, strict=True):
+            if (pin := pins.get(str(platform))) is not None:
+                self._as_locked(name, item.image, pin)
+        return tuple(
+            BaseImage(
+                name=name,
+                source="debian",
+                image=item.image,
+                facts=self._facts(name, item.image),
+                packages=item.packages,
+                fell_back=fell_back,
+            )
+            for item in made
+        )
+
+    def _as_locked(self, name: BaseName, image: Image, pin: DebianBase) -> None:
+        """Hold an assembled base against the lock: the tars must be equal, compressed bytes may differ by codec."""
+        if tuple(layer.diff_id for layer in image.layers) != tuple(layer.diff_id for layer in pin.layers):
+            raise AssembledDiffersError(
+                f"`{name.written}` assembled from the locked packages is not the base that was locked",
+                hint="the rules of assembling changed: run `ociassemble lock` and look at what it says",
+            )
+        if image.digest != pin.digest:
+            self.progress.warn(f"`{name.written}` has the locked content, but was compressed by another codec")
+
+    def _facts(self, name: BaseName, image: Image) -> BaseFacts:
+        label = f"{name.written} {image.platform}"
+        return read_facts(image, self.store, progress=self.progress, jobs=self.jobs, label=label)
+
+
+def refuse_fallback(bases: Sequence[BaseImage], pushed: Sequence[Reference]) -> None:
+    """Refuse to push what stands on a base nobody asked for, save to a registry on this very machine."""
+    shared = [reference for reference in pushed if not is_loopback(reference.host)]
+    if shared and any(base.fell_back for base in bases):
+        raise FallbackError(
+            f"`{bases[0].name.expanded}` could not be reached; a base assembled from Debian packages would be "
+            f"pushed to `{shared[0].host}` without your having asked for it",
+            hint="pass `--base-source debian` if that is what you want, or try again when the registry answers",
+        )
+
+
+def kept(image: Image, store: Store) -> Image:
+    """`image` with layers that go through the store: fetched once, whoever reads them."""
+    layers = tuple(Layer(blob=kept_blob(layer.blob, store), diff_id=layer.diff_id) for layer in image.layers)
+    return replace(image, layers=layers)
+
+
+def kept_blob(blob: Blob, store: Store) -> Blob:
+    """`blob`, opened from the store, and put there first if it is not."""
+    digest, size = blob.descriptor.digest, blob.descriptor.size
+
+    def source() -> BinaryIO:
+        if store.size(digest) != size:
+            with store.ingest() as writer, blob.open() as stream:
+                while block := stream.read(BLOCK):
+                    writer.write(block)
+                writer.commit(digest, size)
+        return store.open(digest)
+
+    return replace(blob, source=source)
+
+
+def _hinted(error: Error, name: BaseName) -> Error:
+    if error.hint is None and name.recipe:
+        error.hint = "`--base-source debian` assembles this base from signed Debian packages"
+    return error

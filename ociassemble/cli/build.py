@@ -1,0 +1,69 @@
+"""`ociassemble build`: a folder becomes an image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ociassemble.cli.command import Command
+from ociassemble.cli.request import asking, request, shaping
+from ociassemble.cli.start import session
+
+
+@click.command(cls=Command)
+@asking
+@shaping
+@click.option("-t", "--tag", multiple=True, metavar="REF", help="A name for the result; repeatable.")
+@click.option("--push", is_flag=True, help="Push every -t.")
+@click.option("-o", "--output", multiple=True, metavar="SPEC", help="oci:DIR[:TAG], local:NAME, or a registry.")
+@click.option("--image-refs", type=click.Path(path_type=Path), metavar="FILE", help="Write the result's names there.")
+@click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest there.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", metavar="HOW", help="text, json."
+)
+@click.option("--dry-run", is_flag=True, help="Plan, and say what would be done.")
+@click.pass_context
+def build(
+    ctx: click.Context,
+    /,
+    tag: tuple[str, ...],
+    push: bool,
+    output: tuple[str, ...],
+    image_refs: Path | None,
+    digest_file: Path | None,
+    form: str,
+    dry_run: bool,
+    **given: Any,
+) -> None:
+    """Put the application in APP (a folder; default: this one) into an image.
+
+    Without --push and -o the image goes to the local store. Nothing is pushed without --push.
+    """
+    from ociassemble import _files
+    from ociassemble.build import build as run
+    from ociassemble.build import planned
+
+    asked = replace(request(given), tags=tag, push=push, outputs=output)
+    with session(ctx) as (this, console):
+        if dry_run:
+            plan = planned(asked, this)
+            for target in plan.targets:
+                for layer in target.plan.layers:
+                    this.progress.info(f"{target.plan.platform}: would have the layer `{layer.title}`")
+            return
+        result = run(asked, this)
+        lines = [item.line for item in result.written]
+        if image_refs is not None:
+            _files.write_atomic(image_refs, "".join(f"{line}\n" for line in lines).encode())
+        if digest_file is not None:
+            _files.write_atomic(digest_file, f"{result.node.descriptor.digest}\n".encode())
+        if form == "json":
+            from ociassemble.cli.shown import result_document
+
+            console.result_json(result_document(result))
+            return
+        for line in lines:
+            console.result(line)

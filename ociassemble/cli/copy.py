@@ -1,0 +1,53 @@
+"""`push`, `pull`, `copy`: images from place to place, byte for byte."""
+
+from __future__ import annotations
+
+import click
+
+from ociassemble.cli.command import Command
+from ociassemble.cli.start import session
+
+platform_option = click.option("--platform", metavar="P", help="Only this platform of an index.")
+
+
+def _copied(ctx: click.Context, source: str, destinations: list[str], platform: str | None) -> None:
+    from ociassemble.operations import copy as run
+
+    with session(ctx) as (this, console):
+        for written in run(this, source, destinations, platform):
+            console.result(written.line)
+
+
+@click.command(cls=Command)
+@click.argument("source")
+@click.argument("image", required=False)
+@platform_option
+@click.pass_context
+def push(ctx: click.Context, /, source: str, image: str | None, platform: str | None) -> None:
+    """Push SOURCE (a name of the local store, or oci:DIR[:TAG]) to a registry as IMAGE (default: its own name)."""
+    from ociassemble.errors import UsageError
+
+    if image is None and source.startswith(("oci:", "local:")):
+        raise UsageError(f"`push {source}`: to which image?", hint=f"ociassemble push {source} REGISTRY/NAME:TAG")
+    local = source if source.startswith(("oci:", "local:")) else f"local:{source}"
+    _copied(ctx, local, [image or source], platform)
+
+
+@click.command(cls=Command)
+@click.argument("image")
+@click.option("-o", "--output", metavar="SPEC", help="oci:DIR[:TAG]; default: the local store.")
+@platform_option
+@click.pass_context
+def pull(ctx: click.Context, /, image: str, output: str | None, platform: str | None) -> None:
+    """Fetch IMAGE from a registry, every blob verified."""
+    _copied(ctx, image, [output or f"local:{image}"], platform)
+
+
+@click.command(cls=Command)
+@click.argument("source")
+@click.argument("destination", nargs=-1, required=True)
+@platform_option
+@click.pass_context
+def copy(ctx: click.Context, /, source: str, destination: tuple[str, ...], platform: str | None) -> None:
+    """Copy SOURCE to each DESTINATION: registries, oci:DIR[:TAG], local:NAME."""
+    _copied(ctx, source, list(destination), platform)

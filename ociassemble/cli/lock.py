@@ -1,0 +1,32 @@
+"""`ociassemble lock`: resolve once, record every byte, build the same from then on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from ociassemble.cli.command import Command
+from ociassemble.cli.request import asking, request
+from ociassemble.cli.start import session
+
+
+@click.command(cls=Command)
+@asking
+@click.option("--no-base", is_flag=True, help="Leave the base open: one lock for a base that moves.")
+@click.option("--check", is_flag=True, help="Fail if the lock would change; write nothing.")
+@click.pass_context
+def lock(ctx: click.Context, /, no_base: bool, check: bool, **given: Any) -> None:
+    """Write APP's ociassemble.lock: base, packages and dependency layers by digest."""
+    from ociassemble.operations import lock as make
+    from ociassemble.operations import write_lock
+
+    asked = replace(request(given), use_lock=False, pin_base=not no_base)
+    with session(ctx) as (this, console):
+        found, _ = make(asked, this)
+        path = this.lock_path(asked)
+        changed = write_lock(found, path, check=check)
+        count = len({package.name for platform in found.platforms.values() for package in platform.packages})
+        this.progress.info(f"{path.name}: {count} packages, {'written' if changed else 'unchanged'}")
+        console.result(str(path))

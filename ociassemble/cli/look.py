@@ -1,0 +1,104 @@
+"""Verbs that look: `manifest`, `config`, `digest`, `inspect`, `validate`, `ls`."""
+
+from __future__ import annotations
+
+import click
+
+from ociassemble.cli.command import Command
+from ociassemble.cli.copy import platform_option
+from ociassemble.cli.start import session
+
+
+@click.command(cls=Command)
+@click.argument("image")
+@platform_option
+@click.pass_context
+def manifest(ctx: click.Context, /, image: str, platform: str | None) -> None:
+    """Print the manifest or index of IMAGE, byte for byte."""
+    from ociassemble.operations import read
+
+    with session(ctx) as (this, console):
+        console.result_bytes(read(this, image, platform).raw)
+
+
+@click.command(cls=Command)
+@click.argument("image")
+@platform_option
+@click.pass_context
+def config(ctx: click.Context, /, image: str, platform: str | None) -> None:
+    """Print the config of IMAGE, byte for byte."""
+    from ociassemble.operations import image_at
+
+    with session(ctx) as (this, console):
+        console.result_bytes(image_at(this, image, platform).config.raw)
+
+
+@click.command(cls=Command)
+@click.argument("image")
+@platform_option
+@click.pass_context
+def digest(ctx: click.Context, /, image: str, platform: str | None) -> None:
+    """Print the digest of IMAGE."""
+    from ociassemble.operations import read
+
+    with session(ctx) as (this, console):
+        console.result(str(read(this, image, platform).descriptor.digest))
+
+
+@click.command(cls=Command)
+@click.argument("image")
+@platform_option
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", metavar="HOW", help="text, json."
+)
+@click.pass_context
+def inspect(ctx: click.Context, /, image: str, platform: str | None, form: str) -> None:
+    """Show what IMAGE is: digest, platforms, layers, how it starts."""
+    from ociassemble.cli.shown import image_document, image_lines
+    from ociassemble.operations import image_at, read
+
+    with session(ctx) as (this, console):
+        node = read(this, image)
+        chosen = image_at(this, image, platform)
+        document = image_document(image, node, chosen)
+        if form == "json":
+            console.result_json(document)
+            return
+        for line in image_lines(document):
+            console.result(line)
+
+
+@click.command(cls=Command)
+@click.argument("image")
+@platform_option
+@click.pass_context
+def validate(ctx: click.Context, /, image: str, platform: str | None) -> int:
+    """Read every blob of IMAGE and check digests, sizes, diff_ids, tars and documents."""
+    from ociassemble.operations import read
+    from ociassemble.operations import validate as run
+
+    with session(ctx) as (this, console):
+        node = read(this, image, platform)
+        report = run(node)
+        for finding in report.findings:
+            console.result(finding)
+        if report.findings:
+            return 7
+        console.result(f"{node.descriptor.digest}: {report.blobs} blobs, {report.bytes} bytes, all as they should be")
+        return 0
+
+
+@click.command(cls=Command)
+@click.argument("image", required=False)
+@click.pass_context
+def ls(ctx: click.Context, /, image: str | None) -> None:
+    """List the tags of a registry's repository, or without IMAGE the names of the local store."""
+    with session(ctx) as (this, console):
+        if image is not None:
+            for tag in this.tags(image):
+                console.result(tag)
+            return
+        from ociassemble.transports.local import names
+
+        for name, found in names(this.store):
+            console.result(f"{name}@{found}")

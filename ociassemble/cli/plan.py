@@ -1,0 +1,24 @@
+"""`ociassemble plan`: what a build would do, as JSON; nothing is built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ociassemble.cli.command import Command
+from ociassemble.cli.request import asking, request, shaping
+from ociassemble.cli.start import session
+
+
+@click.command(cls=Command)
+@asking
+@shaping
+@click.pass_context
+def plan(ctx: click.Context, /, **given: Any) -> None:
+    """Print the plan of APP's image: layers with their keys and sources, and the config, for each platform."""
+    from ociassemble.build import planned
+    from ociassemble.cli.shown import plan_document
+
+    with session(ctx) as (this, console):
+        console.result_json(plan_document(planned(request(given), this)))

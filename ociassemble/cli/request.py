@@ -1,0 +1,130 @@
+"""The options that `build`, `plan`, `lock` and `run` share, and the request made of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ociassemble.cli.start import changes
+from ociassemble.errors import UsageError
+from ociassemble.plan.request import BuildRequest
+from ociassemble.project.command import split_command
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FOLDER = click.Path(path_type=Path)
+
+
+def _stack(decorators: list[Callable[[Any], Any]]) -> Callable[[F], F]:
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+# What is asked of the base and the dependencies: a lock answers exactly this.
+asking = _stack(
+    [
+        click.argument("app", required=False, default=".", type=_FOLDER),
+        click.option("-b", "--base", "--from", "base", metavar="REF", help="Base image; see `base list`."),
+        click.option("--platform", multiple=True, metavar="LIST", help="linux/amd64,linux/arm64; `host`; `all`."),
+        click.option("--kind", metavar="KIND", help="auto, python, directory."),
+        click.option("--base-source", type=click.Choice(["auto", "registry", "debian"]), metavar="WHERE",
+                     help="auto, registry, debian: where the base comes from."),
+        click.option("--strict-references", is_flag=True, default=None, help="Refuse short names of bases."),
+        click.option("--pull", type=click.Choice(["always", "missing", "never"]), default="always", metavar="WHEN",
+                     help="When a tag is asked for again: always, missing, never."),
+        click.option("--extra", multiple=True, metavar="NAME", help="An extra of the Python project."),
+        click.option("--group", multiple=True, metavar="NAME", help="A dependency group of the Python project."),
+        click.option("--requirements", metavar="FILE", help="The file that names the dependencies."),
+        click.option("--wheel", multiple=True, type=_FOLDER, metavar="FILE", help="Add a wheel that you built."),
+        click.option("--lockfile", type=_FOLDER, metavar="FILE", help="Instead of APP/ociassemble.lock."),
+        click.option("--ignorefile", type=_FOLDER, metavar="FILE",
+                     help="Instead of .ociassembleignore or .dockerignore."),
+    ]
+)  # fmt: skip
+
+# What decides the image besides.
+shaping = _stack(
+    [
+        click.option("-e", "--env", multiple=True, metavar="K=V", help="Environment; K- takes one away."),
+        click.option("-u", "--user", metavar="USER", help="UID[:GID] or a name of the base."),
+        click.option("-w", "--workdir", metavar="DIR", help="Working directory; the application goes there."),
+        click.option("--entrypoint", metavar="CMD", help="JSON array, or words as a shell splits them."),
+        click.option("--cmd", metavar="CMD", help="Likewise; keeps the base's entrypoint."),
+        click.option("--expose", multiple=True, metavar="PORT", help="A port the application listens on."),
+        click.option("--volume", multiple=True, metavar="DIR", help="A folder meant for a volume."),
+        click.option("--stop-signal", metavar="SIGNAL", help="What asks the application to end."),
+        click.option("-l", "--label", multiple=True, metavar="K=V", help="A label of the config."),
+        click.option("-a", "--annotation", multiple=True, metavar="K=V",
+                     help="An annotation; `index:K=V` for the index."),
+        click.option("--allow-secret", multiple=True, metavar="PATH", help="Pack a file that looks like a secret."),
+        click.option("--compression", metavar="HOW", help="gzip, zstd or none, perhaps with :LEVEL."),
+        click.option("--layers", type=click.Choice(["auto", "single", "per-package"]), metavar="HOW",
+                     help="auto, single, per-package: how dependencies are cut."),
+        click.option("--locked", is_flag=True, help="Fail unless the lock answers exactly this."),
+        click.option("--no-lock", is_flag=True, help="Resolve anew; neither read nor need a lock."),
+        click.option("--no-cache", is_flag=True, help="Build every layer again."),
+        click.option("--source-date-epoch", metavar="N", help="Seconds since 1970 for `created`, `git`, or `now`."),
+    ]
+)  # fmt: skip
+
+
+def request(given: dict[str, Any]) -> BuildRequest:
+    """The request that the options say; whoever calls adds tags and destinations."""
+    flags: dict[str, Any] = {
+        "base": given.get("base"),
+        "kind": given.get("kind"),
+        "platforms": platforms(given.get("platform") or ()),
+        "base_source": given.get("base_source"),
+        "strict_references": given.get("strict_references"),
+        "env": changes(given.get("env") or (), "--env"),
+        "user": given.get("user"),
+        "workdir": given.get("workdir"),
+        "entrypoint": _words(given.get("entrypoint")),
+        "cmd": _words(given.get("cmd")),
+        "ports": given.get("expose"),
+        "volumes": given.get("volume"),
+        "stop_signal": given.get("stop_signal"),
+        "labels": changes(given.get("label") or (), "--label"),
+        "annotations": changes(given.get("annotation") or (), "--annotation"),
+        "allow_secrets": given.get("allow_secret"),
+        "compression": given.get("compression"),
+        "layers": given.get("layers"),
+        "python_extras": given.get("extra"),
+        "python_groups": given.get("group"),
+        "python_requirements": given.get("requirements"),
+        "wheels": tuple(str(path) for path in given.get("wheel") or ()),
+        "ignorefile": str(given["ignorefile"]) if given.get("ignorefile") else None,
+    }
+    return BuildRequest(
+        application=given["app"],
+        flags=flags,
+        lockfile=given.get("lockfile"),
+        locked=bool(given.get("locked")),
+        use_lock=not given.get("no_lock"),
+        use_cache=not given.get("no_cache"),
+        pull=given.get("pull") or "always",
+        created=_epoch(given.get("source_date_epoch")),
+    )
+
+
+def platforms(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Comma-separated and repeated lists as one."""
+    return tuple(dict.fromkeys(part for text in texts for part in re.split(r"[,\s]+", text) if part))
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else list(split_command(text))
+
+
+def _epoch(text: str | None) -> str | None:
+    if text is None or text in ("git", "now") or (text.isascii() and text.isdigit()):
+        return text
+    raise UsageError(f"`--source-date-epoch {text}` is not a number of seconds", hint="or `git`, or `now`")

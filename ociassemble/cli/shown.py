@@ -1,0 +1,143 @@
+"""What verbs show of images, plans and results: as documents for `--format json`, as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ociassemble.build import BuildResult, Planned
+from ociassemble.image.image import Image, Node, platforms_of
+from ociassemble.layer.key import key_document, layer_key
+from ociassemble.plan.plan import document
+
+
+def size(count: int) -> str:
+    """Bytes for people: `16.5 MB` (decimal, as registries count)."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.2f} GB"
+
+
+def image_document(name: str, node: Node, image: Image) -> dict[str, Any]:
+    """What `inspect` says."""
+    filled = [item for item in image.config.history if not item.get("empty_layer")]
+    titles = [str(item.get("created_by", "")) for item in filled]
+    if len(titles) != len(image.layers):
+        titles = [""] * len(image.layers)
+    return {
+        "name": name,
+        "digest": str(node.descriptor.digest),
+        "mediaType": node.descriptor.media_type,
+        "platforms": [str(item) for item in platforms_of(node)] or [str(image.platform)],
+        "manifest": str(image.digest),
+        "platform": str(image.platform),
+        "created": image.config.created,
+        "user": image.config.user,
+        "workingDir": image.config.workdir,
+        "entrypoint": list(image.config.entrypoint),
+        "cmd": list(image.config.cmd),
+        "env": dict(image.config.env),
+        "labels": dict(image.config.labels),
+        "annotations": dict(image.manifest.annotations),
+        "layers": [
+            {
+                "digest": str(layer.descriptor.digest),
+                "diffId": str(layer.diff_id),
+                "size": layer.descriptor.size,
+                "mediaType": layer.descriptor.media_type,
+                "title": title.removeprefix("ociassemble: "),
+            }
+            for layer, title in zip(image.layers, titles, strict=True)
+        ],
+    }
+
+
+def image_lines(shown: dict[str, Any]) -> Iterator[str]:
+    """The same for people."""
+    yield f"{shown['name']}"
+    yield f"digest      {shown['digest']}"
+    yield f"platforms   {', '.join(shown['platforms'])}"
+    if shown["manifest"] != shown["digest"]:
+        yield f"manifest    {shown['manifest']} ({shown['platform']})"
+    yield f"created     {shown['created'] or '-'}"
+    yield f"user        {shown['user'] or 'root'}"
+    yield f"starts      {' '.join((*shown['entrypoint'], *shown['cmd'])) or '-'}"
+    yield f"in          {shown['workingDir'] or '/'}"
+    for key, value in sorted(shown["annotations"].items()):
+        yield f"annotation  {key}={value}"
+    layers = shown["layers"]
+    yield ""
+    yield f"{'LAYER':<14}{'SIZE':>10}  WHAT"
+    for layer in layers:
+        yield f"{layer['digest'][7:19]:<14}{size(layer['size']):>10}  {layer['title'][:80] or '-'}"
+    yield f"{len(layers):<14}{size(sum(layer['size'] for layer in layers)):>10}  in all, compressed"
+
+
+def plan_document(plan: Planned) -> dict[str, Any]:
+    """What `plan` says: pure data, and the key of each layer with what it is made of."""
+    return {
+        "kind": plan.application.kind.name,
+        "created": plan.created,
+        "lock": plan.lock is not None,
+        "images": [
+            {
+                "platform": str(target.plan.platform),
+                "base": {
+                    "name": target.base.name.expanded,
+                    "source": target.base.source,
+                    "digest": str(target.base.image.digest),
+                },
+                "config": document(target.plan.config),
+                "annotations": dict(target.plan.annotations),
+                "layers": [
+                    {
+                        "title": layer.title,
+                        "role": layer.role,
+                        "key": str(layer_key(layer)),
+                        **document(key_document(layer)),
+                    }
+                    for layer in target.plan.layers
+                ],
+            }
+            for target in plan.targets
+        ],
+    }
+
+
+def result_document(result: BuildResult) -> dict[str, Any]:
+    """What `build --format json` says."""
+    return {
+        "digest": str(result.node.descriptor.digest),
+        "mediaType": result.node.descriptor.media_type,
+        "size": result.node.descriptor.size,
+        "destinations": [
+            {
+                "name": item.line,
+                "blobs": [
+                    {"digest": str(descriptor.digest), "size": descriptor.size, "outcome": outcome}
+                    for descriptor, outcome in item.outcomes
+                ],
+            }
+            for item in result.written
+        ],
+        "images": [
+            {
+                "platform": str(target.plan.platform),
+                "layers": [
+                    {
+                        "title": plan.title,
+                        "digest": str(made.layer.descriptor.digest),
+                        "diffId": str(made.layer.diff_id),
+                        "size": made.layer.descriptor.size,
+                        "codec": made.codec,
+                        "cached": made.hit,
+                    }
+                    for made, plan in zip(target.layers, target.plan.layers, strict=True)
+                ],
+            }
+            for target in result.planned.targets
+        ],
+    }

@@ -1,0 +1,61 @@
+"""From a click context to a session: the only place where the process's environment becomes a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import click
+
+from ociassemble.cli.command import Globals, globals_of
+from ociassemble.cli.console import Console, console
+from ociassemble.errors import UsageError
+from ociassemble.session import Environment, Options, Session
+
+
+@contextmanager
+def session(ctx: click.Context) -> Iterator[tuple[Session, Console]]:
+    """The session and the console of one verb."""
+    with console(ctx) as shown:
+        yield Session(Environment.of_process(), options(globals_of(ctx)), shown.progress), shown
+
+
+def options(given: Globals) -> Options:
+    """The global options as plain values."""
+    return Options(
+        offline=given.offline,
+        cache_dir=given.cache_dir,
+        authfile=given.authfile,
+        insecure_registries=given.insecure_registry,
+        insecure_credentials=given.insecure_credentials,
+        ca_file=given.ca_file,
+        registry_mirrors=pairs(given.registry_mirror, "--registry-mirror"),
+        jobs=given.jobs,
+    )
+
+
+def pairs(texts: tuple[str, ...], flag: str) -> Mapping[str, str]:
+    """`KEY=VALUE` options as a map, the last of a key winning."""
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"`{flag} {text}` is not of the form KEY=VALUE")
+        found[key] = value
+    return found
+
+
+def changes(texts: tuple[str, ...], flag: str) -> Mapping[str, str | None]:
+    """`KEY=VALUE` sets, `KEY-` unsets."""
+    found: dict[str, str | None] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if equals and key:
+            found[key] = value
+        elif not equals and len(text) > 1 and text.endswith("-"):
+            found[text[:-1]] = None
+        else:
+            raise UsageError(
+                f"`{flag} {text}` is not of the form KEY=VALUE", hint="`KEY-` takes a key of the base away"
+            )
+    return found

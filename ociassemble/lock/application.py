@@ -1,0 +1,89 @@
+"""The application as it lies there, and the lock beside it: all that is known before any server is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ociassemble.errors import PolicyError
+from ociassemble.kinds.protocol import ApplicationKind, ResolveRequest
+from ociassemble.kinds.registry import choose
+from ociassemble.lock.freshness import stale
+from ociassemble.oci.digest import Digest
+from ociassemble.oci.platform import Platform
+from ociassemble.plan.lock import Asked, Lock
+from ociassemble.progress import Progress
+from ociassemble.project.settings import Settings, selecting
+from ociassemble.project.tree import ProjectTree
+
+MAX_LOCK = 16 << 20  # bytes
+
+
+class LockStaleError(PolicyError):
+    """The lock does not answer what is asked, under `--locked` or in CI."""
+
+    code = "policy.locked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Application:
+    """What is built: the folder, what it is, and what a lock of it would have to answer."""
+
+    tree: ProjectTree
+    settings: Settings
+    kind: ApplicationKind
+    platforms: tuple[Platform, ...]
+    base: str  # as written, or the kind's default
+    request: ResolveRequest | None
+    asked: Asked
+
+
+def recognise(
+    tree: ProjectTree, settings: Settings, platforms: tuple[Platform, ...], progress: Progress
+) -> Application:
+    """Which kind of application the folder is; decisions are told."""
+    kind, claim = choose(tree, settings.kind)
+    progress.info(f"application: {kind.name} ({claim.evidence})")
+    for notice in tree.notices():
+        progress.info(notice)
+    for warning in tree.warnings:
+        progress.warn(warning)
+    base = settings.base or kind.default_base
+    request = kind.request(tree, settings, None)
+    inputs = {path: Digest.of(tree.bytes_of(path, MAX_LOCK)) for path in (request.inputs if request else ())}
+    chosen = {key: tuple(value) if isinstance(value, list) else value for key, value in selecting(settings).items()}
+    asked = Asked(base, tuple(str(item) for item in platforms), kind.name, chosen, inputs)
+    return Application(
+        tree=tree, settings=settings, kind=kind, platforms=platforms, base=base, request=request, asked=asked
+    )
+
+
+def read_lock(path: Path) -> Lock | None:
+    """The lock at `path`, or None where there is none."""
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_LOCK + 1)
+    except FileNotFoundError:
+        return None
+    return Lock.parse(raw, path.name)
+
+
+def fresh_lock(application: Application, path: Path, *, locked: bool, ci: bool, progress: Progress) -> Lock | None:
+    """The lock, if it answers what is asked. `locked`: it must be there and answer; `ci`: it must not be stale."""
+    lock = read_lock(path)
+    if lock is None:
+        if locked:
+            raise LockStaleError(f"`--locked`, but there is no `{path.name}`", hint="write one with `ociassemble lock`")
+        return None
+    reasons = stale(lock, application.asked, {})
+    return None if refused(reasons, path.name, strict=locked or ci, progress=progress) else lock
+
+
+def refused(reasons: tuple[str, ...], name: str, *, strict: bool, progress: Progress) -> bool:
+    """Whether a lock is stale for these reasons: told, and an error where `strict`."""
+    if not reasons:
+        return False
+    if strict:
+        raise LockStaleError(f"`{name}` is stale", details=reasons, hint="run `ociassemble lock` and commit the result")
+    progress.warn(f"`{name}` is stale, resolving again: {'; '.join(reasons)} (`ociassemble lock` writes it anew)")
+    return True

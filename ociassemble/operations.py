@@ -1,0 +1,263 @@
+"""What verbs other than `build` do, each as one function over a session: read a place, show it, copy it, check it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ociassemble import _files, _run
+from ociassemble.base.names import expand
+from ociassemble.build import Planned, Target, built, planned
+from ociassemble.content.blob import Blob
+from ociassemble.content.verify import BLOCK
+from ociassemble.errors import Error, NotFoundError, PolicyError
+from ociassemble.image.assemble import index_of
+from ociassemble.image.filesystem import members
+from ociassemble.image.image import Image, Node, open_image, select_platform
+from ociassemble.image.validate import validate_config, validate_node
+from ociassemble.layer.key import layer_key
+from ociassemble.lock.application import read_lock
+from ociassemble.oci import mediatype
+from ociassemble.oci.platform import Platform
+from ociassemble.plan.lock import Lock, LockedPlatform
+from ociassemble.plan.locked import (
+    BaseLayer,
+    DebianBase,
+    LockedFacts,
+    LockedFinding,
+    LockedLayer,
+    RegistryBase,
+    Verdict,
+)
+from ociassemble.plan.request import BuildRequest
+from ociassemble.progress import Progress
+from ociassemble.project.settings import Settings
+from ociassemble.session import Session
+from ociassemble.transports.layout import LayoutDestination
+from ociassemble.transports.protocols import Written
+from ociassemble.transports.transfer import write
+
+
+class StaleError(PolicyError):
+    """`lock --check`, and the lock would change."""
+
+    code = "policy.lock-check"
+
+
+def read(session: Session, text: str, platform: str | None = None) -> Node:
+    """The graph at a place; with `platform`, the manifest for it."""
+    node = session.source(text).read()
+    if platform is None:
+        return node
+    return select_platform(node, Platform.parse(platform), text)
+
+
+def image_at(session: Session, text: str, platform: str | None) -> Image:
+    """One image at a place: for the platform that was asked for, else for the host's where it is an index."""
+    node = session.source(text).read()
+    if node.is_index:
+        wanted = Platform.parse(platform) if platform else session.host_platform()
+        return open_image(select_platform(node, wanted, text))
+    return open_image(node if platform is None else select_platform(node, Platform.parse(platform), text))
+
+
+def copy(session: Session, source: str, destinations: list[str], platform: str | None) -> list[Written]:
+    """Everything at `source`, to each destination; a tag is resolved once."""
+    places = [session.destination(text) for text in destinations]
+    node = read(session, source, platform)
+    return [write(node, place, progress=session.progress, jobs=session.transfers) for place in places]
+
+
+def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
+    """Resolve everything anew and build the dependency layers: what a lock of this application says."""
+    plan = built(planned(request, session), request, session)
+    path = session.lock_path(request)
+    return lock_of(plan, read_lock(path), pin_base=request.pin_base), plan
+
+
+def write_lock(found: Lock, path: Path, *, check: bool) -> bool:
+    """Write the lock unless it is there already, byte for byte; with `check` a difference is an error."""
+    data = found.dump()
+    try:
+        same = path.read_bytes() == data
+    except FileNotFoundError:
+        same = False
+    if same:
+        return False
+    if check:
+        raise StaleError(f"`{path.name}` would change", hint="run `ociassemble lock` and commit the result")
+    _files.write_atomic(path, data, durable=True)
+    return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What `validate` looked at, and what it found."""
+
+    blobs: int
+    bytes: int  # as stored
+    findings: tuple[str, ...]
+
+
+def validate(node: Node) -> Report:
+    """Read every blob: digests and sizes, diff_ids, tar grammar, documents against the image-spec."""
+    findings = list(validate_node(node))
+    blobs = total = 0
+    for part in node.walk():
+        for blob in part.blobs:
+            blobs += 1
+            total += blob.descriptor.size
+        if part.is_index or part.descriptor.media_type not in mediatype.MANIFESTS or not part.blobs:
+            continue
+        if part.blobs[0].descriptor.media_type in mediatype.CONFIGS:
+            findings += (f"{part.descriptor.digest}: {text}" for text in _image(part))
+        else:
+            for blob in part.blobs:
+                findings += _drained(blob)
+    return Report(blobs=blobs, bytes=total, findings=tuple(findings))
+
+
+def _image(node: Node) -> Iterator[str]:
+    try:
+        image = open_image(node)
+    except Error as error:
+        yield str(error)
+        return
+    yield from validate_config(image.config, len(image.layers))
+    for layer in image.layers:
+        seen: set[str] = set()
+        try:
+            for member in members(layer):
+                if member.path in seen:
+                    yield f"layer {layer.descriptor.digest}: `{member.path}` is in it twice"
+                seen.add(member.path)
+        except Error as error:
+            yield f"layer {layer.descriptor.digest}: {error}"
+
+
+def _drained(blob: Blob) -> Iterator[str]:
+    try:
+        with blob.open() as stream:
+            while stream.read(BLOCK):
+                pass
+    except Error as error:
+        yield str(error)
+
+
+def lock_of(plan: Planned, previous: Lock | None, *, pin_base: bool) -> Lock:
+    """The lock that records a built plan; `created` is the previous lock's where nothing else moved."""
+    platforms = {str(target.plan.platform): _locked(target, pin_base=pin_base) for target in plan.targets}
+    new = Lock(created=plan.created, asked=plan.application.asked, platforms=platforms)
+    if previous is not None and replace(new, created=previous.created) == previous:
+        return previous
+    return new
+
+
+def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
+    image = target.base.image
+    base: RegistryBase | DebianBase | None = None
+    if pin_base:
+        layers = tuple(BaseLayer(layer.descriptor.digest, layer.diff_id) for layer in image.layers)
+        pinned = (image.digest, len(image.manifest.raw), image.manifest.media_type, layers)
+        if target.base.source == "debian":
+            base = DebianBase(target.base.recipe, target.base.packages, *pinned)
+        elif target.base.source == "registry":
+            base = RegistryBase(*pinned)
+    dependencies = [
+        (layer, plan)
+        for layer, plan in zip(target.layers, target.plan.layers, strict=True)
+        if plan.role == "dependency"
+    ]
+    command = (*(target.execution.get("Entrypoint") or ()), *(target.execution.get("Cmd") or ()))
+    diff_ids = tuple(made.layer.diff_id for made, _ in dependencies)
+    findings = tuple(LockedFinding(item.code, item.severity, item.message) for item in target.findings)
+    return LockedPlatform(
+        facts=LockedFacts.of(target.base.facts),
+        base=base,
+        packages=target.packages,
+        layers=tuple(
+            LockedLayer(
+                title=plan.title,
+                key=layer_key(plan),
+                diff_id=made.layer.diff_id,
+                digest=made.layer.descriptor.digest,
+                size=made.layer.descriptor.size,
+                codec=made.codec,
+            )
+            for made, plan in dependencies
+        ),
+        verdict=Verdict(image.digest, diff_ids, command, findings) if base is not None else None,
+    )
+
+
+def run(
+    session: Session,
+    text: str,
+    *,
+    port: str | None,
+    args: tuple[str, ...],
+    env: Mapping[str, str],
+    platform: str | None,
+    runtime: str | None,
+) -> int:
+    """Start the image at a place with a runtime of this host, in the foreground; its exit status.
+
+    A name without a transport is looked up in the local store first, then in its registry.
+    """
+    from ociassemble.runtime.probe import probe
+    from ociassemble.runtime.request import Port
+    from ociassemble.runtime.run import run as start
+
+    path = session.environment.variables.get("PATH")
+    image = _local_first(session, text, platform)
+    found = probe(lambda name: _run.find(name, path=path), root=os.geteuid() == 0)
+    choices = [choice for choice in found if runtime in (None, choice.name)]
+    with _files.temporary_directory("ociassemble-run-") as folder:
+        layout = LayoutDestination(folder / "image", "run")
+        write(image.node, layout, progress=Progress(), jobs=session.transfers)
+        bundles = folder / "bundles"
+        _files.directory(bundles)
+        return start(
+            choices,
+            folder / "image",
+            "run",
+            port=Port.parse(port) if port else None,
+            args=args,
+            env=env,
+            folder=bundles,
+            progress=session.progress,
+        )
+
+
+def _local_first(session: Session, text: str, platform: str | None) -> Image:
+    if ":" not in text.partition("/")[0] or text.startswith("localhost/"):
+        try:
+            return image_at(session, f"local:{text}", platform)
+        except NotFoundError:
+            if text.startswith("localhost/"):
+                raise
+    return image_at(session, text, platform)
+
+
+def build_base(
+    session: Session,
+    text: str,
+    platforms: tuple[str, ...],
+    *,
+    tags: tuple[str, ...],
+    push: bool,
+    outputs: tuple[str, ...],
+) -> list[Written]:
+    """Assemble a base from Debian packages and write it."""
+    name = expand(text, overrides={})
+    request = BuildRequest(application=Path(), tags=tags, push=push, outputs=outputs)
+    if not tags and not outputs:
+        request = replace(request, tags=(f"localhost/{name.recipe or 'base'}:{name.variant or 'latest'}",))
+    destinations = session.destinations(request)
+    settings = Settings(platforms=platforms)
+    bases = session.bases(request, settings, None).resolve(name, session.platforms(settings), "debian")
+    images = [base.image for base in bases]
+    node = images[0].node if len(images) == 1 else index_of(images, {})
+    return [write(node, place, progress=session.progress, jobs=session.transfers) for place in destinations]

@@ -1,0 +1,436 @@
+"""One run: the frozen environment, and the things that are made once and handed to those who need them.
+
+Leaves never see the session; each receives the one thing it needs. Heavy parts are made when first asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ociassemble import _files, _pool, _run
+from ociassemble.base.names import BaseName
+from ociassemble.base.resolve import BaseImage, Resolver
+from ociassemble.content import compress
+from ociassemble.content.directory import DirectoryStore
+from ociassemble.errors import UsageError
+from ociassemble.kinds.protocol import Resolution, ResolveRequest
+from ociassemble.layer.build import BuiltLayer, Materials, build_layers
+from ociassemble.layer.entry import Content
+from ociassemble.lock.application import MAX_LOCK, Application, fresh_lock, refused
+from ociassemble.lock.freshness import stale
+from ociassemble.lock.packages import Host, Packages
+from ociassemble.oci.digest import Digest
+from ociassemble.oci.platform import Platform
+from ociassemble.oci.reference import Reference
+from ociassemble.plan import created
+from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.lock import FILENAME, Lock
+from ociassemble.plan.locked import LockedFacts
+from ociassemble.plan.plan import FileItem, LayerPlan
+from ociassemble.plan.request import BuildRequest
+from ociassemble.progress import Progress
+from ociassemble.project import settings as project_settings
+from ociassemble.project import tree as project_tree
+from ociassemble.project.settings import Settings
+from ociassemble.project.tree import ProjectTree
+from ociassemble.transports.layout import LayoutDestination, LayoutSource
+from ociassemble.transports.local import LocalDestination, LocalSource
+from ociassemble.transports.locate import Location, locate
+from ociassemble.transports.protocols import Destination, Source
+
+if TYPE_CHECKING:
+    from ociassemble.net.trust import Trust
+    from ociassemble.net.wire import Wire
+    from ociassemble.registry.client import RegistryClient
+    from ociassemble.sources.index_settings import IndexSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """All that is ever read of the process's surroundings, read once."""
+
+    variables: Mapping[str, str]
+    home: Path
+    folder: Path  # the working directory
+    python: Path  # our own interpreter
+    prefix: Path  # of our own installation: where a `uv` beside us would be
+
+    @classmethod
+    def of_process(cls) -> Environment:
+        """The surroundings of this process."""
+        variables = MappingProxyType(dict(os.environ))
+        home = variables.get("HOME") or Path("~").expanduser()
+        return cls(
+            variables=variables,
+            home=Path(home),
+            folder=Path.cwd(),
+            python=Path(sys.executable),
+            prefix=Path(sys.prefix),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The global options of the command line, as plain values."""
+
+    offline: bool = False
+    cache_dir: Path | None = None
+    authfile: Path | None = None
+    insecure_registries: tuple[str, ...] = ()
+    insecure_credentials: bool = False
+    ca_file: Path | None = None
+    registry_mirrors: Mapping[str, str] = field(default_factory=dict)
+    jobs: int | None = None
+
+
+class Session:
+    """What one run shares."""
+
+    def __init__(self, environment: Environment, options: Options, progress: Progress) -> None:
+        self.environment = environment
+        self.options = options
+        self.progress = progress
+        self.jobs = options.jobs or _pool.cores()
+        # Waiting for servers costs no CPU: more of it may go on at once than there are cores.
+        self.transfers = options.jobs or max(4, self.jobs)
+
+    # ------------------------------------------------------------------------------------ made once
+
+    @cached_property
+    def store(self) -> DirectoryStore:
+        """Blobs and records, below the cache folder."""
+        return DirectoryStore(cache_folder(self.environment, self.options.cache_dir) / "store")
+
+    @cached_property
+    def trust(self) -> Trust:
+        """Whom TLS connections of ours, of uv and of helpers trust."""
+        from ociassemble.net.trust import Trust
+
+        variables = self.environment.variables
+        return Trust(
+            ssl_cert_file=variables.get("SSL_CERT_FILE", ""),
+            ssl_cert_dir=variables.get("SSL_CERT_DIR", ""),
+            requests_ca_bundle=variables.get("REQUESTS_CA_BUNDLE", ""),
+            ca_files=(self.options.ca_file,) if self.options.ca_file else (),
+        )
+
+    @cached_property
+    def wire(self) -> Wire:
+        """HTTP with the user's trust and proxies."""
+        from ociassemble.net import proxy
+        from ociassemble.net.wire import Wire
+
+        return Wire(
+            trust=self.trust,
+            proxies=proxy.from_environment(self.environment.variables),
+            insecure=self.options.insecure_registries,
+            offline=self.options.offline,
+        )
+
+    @cached_property
+    def registry(self) -> RegistryClient:
+        """The client of every registry of this run: one token cache, one set of credentials, one set of mirrors."""
+        from ociassemble.registry.client import RegistryClient
+        from ociassemble.registry.credentials import Keychain, standard_sources
+
+        variables = self.environment.variables
+        sources = standard_sources(variables, uid=os.getuid(), authfile=self.options.authfile)
+        return RegistryClient(
+            self.wire,
+            keychain=Keychain(sources, warn=self.progress.warn),
+            mirrors=self.options.registry_mirrors,
+            insecure_credentials=self.options.insecure_credentials,
+            progress=self.progress,
+        )
+
+    def host_platform(self) -> Platform:
+        """linux on this machine's architecture: what is built where nobody asks for anything."""
+        return Platform.parse(f"linux/{os.uname().machine}")
+
+    # ------------------------------------------------------------------------------------ places
+
+    def source(self, text: str, *, pull: str = "always") -> Source:
+        """The place an image is read from."""
+        return self._source(locate(text), pull)
+
+    def _source(self, location: Location, pull: str) -> Source:
+        if location.transport == "oci":
+            return LayoutSource(Path(location.path), location.tag, location.digest)
+        assert location.reference is not None
+        if location.transport == "local":
+            return LocalSource(self.store, location.reference)
+        from ociassemble.transports.remote import RemoteSource
+
+        # Offline, the store answers for tags as well: it remembers what each was when it was last asked for.
+        policy = "never" if self.options.offline else pull
+        return RemoteSource(self.registry, location.reference, self.store, pull=policy)
+
+    def destination(self, text: str, *, push: bool = True) -> Destination:
+        """The place an image is written to; a plain reference is a registry's, without `push` the store's."""
+        location = locate(text)
+        if location.transport == "oci":
+            destination = LayoutDestination(Path(location.path), location.tag)
+            destination.prepare()
+            return destination
+        assert location.reference is not None
+        if location.reference.digest is not None:
+            raise UsageError(f"`{text}` has a digest; a destination is named by a tag")
+        if location.transport == "local" or not push:
+            return LocalDestination(self.store, location.reference)
+        from ociassemble.transports.remote import RemoteDestination
+
+        return RemoteDestination(self.registry, location.reference)
+
+    def destinations(self, request: BuildRequest) -> tuple[Destination, ...]:
+        """Every place the result goes to; each is parsed and looked at before any work is done."""
+        if request.push and not request.tags:
+            raise UsageError("`--push` needs a name", hint="name the image with `-t REGISTRY/NAME:TAG`")
+        texts = [(text, request.push) for text in request.tags if request.push or not request.outputs]
+        places = [self.destination(_from_spec(text), push=True) for text in request.outputs]
+        places = [self.destination(text, push=push) for text, push in texts] + places
+        return tuple(places) or (self.destination(self._default_name(request), push=False),)
+
+    def _default_name(self, request: BuildRequest) -> str:
+        name = self.settings(request).name or request.application.resolve().name
+        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "app"
+        return f"localhost/{plain}:latest"
+
+    def pushed_to(self, request: BuildRequest) -> tuple[Reference, ...]:
+        """Registries that others may read the result from."""
+        texts = (*(request.tags if request.push else ()), *map(_from_spec, request.outputs))
+        found = (locate(text) for text in texts)
+        return tuple(item.reference for item in found if item.transport == "registry" and item.reference is not None)
+
+    # ------------------------------------------------------------------------------------ steps of a build
+
+    def settings(self, request: BuildRequest) -> Settings:
+        """The project's settings, with the flags on top."""
+        if request.application.is_dir():
+            return project_settings.load(request.application).override(**request.flags)
+        return Settings().override(**request.flags)
+
+    def tree(self, request: BuildRequest, settings: Settings) -> ProjectTree:
+        """The project's folder; outputs and the lock inside it are not part of it."""
+        outputs = [Path(item.path) for item in map(locate, map(_from_spec, request.outputs)) if item.transport == "oci"]
+        return project_tree.read(
+            request.application,
+            ignorefile=settings.ignorefile,
+            allow_secrets=settings.allow_secrets,
+            leave_out=[*outputs, self.lock_path(request)],
+            home=self.environment.home,
+            jobs=self.jobs,
+            progress=self.progress,
+        )
+
+    def platforms(self, settings: Settings) -> tuple[Platform, ...]:
+        """The platforms asked for, each once, sorted: the order in which they were written decides nothing."""
+        found: dict[str, Platform] = {}
+        for text in settings.platforms or ("host",):
+            platform = self.host_platform() if text == "host" else Platform.parse(text)
+            found[str(platform)] = platform
+        return tuple(found[name] for name in sorted(found))
+
+    def lock_path(self, request: BuildRequest) -> Path:
+        """Where the lock is, or would be."""
+        return request.lockfile if request.lockfile is not None else request.application / FILENAME
+
+    def lock(self, request: BuildRequest, application: Application) -> Lock | None:
+        """The lock, if it is there, wanted, and answers what is asked."""
+        if not request.use_lock:
+            return None
+        return fresh_lock(
+            application, self.lock_path(request), locked=request.locked, ci=self._in_ci(), progress=self.progress
+        )
+
+    def confirmed(self, request: BuildRequest, lock: Lock | None, bases: Sequence[BaseImage]) -> Lock | None:
+        """The lock, if an open base still is what it was resolved for."""
+        if lock is None:
+            return None
+        facts = {str(base.image.platform): LockedFacts.of(base.facts) for base in bases}
+        reasons = stale(lock, lock.asked, facts)
+        strict = request.locked or self._in_ci()
+        gone = refused(reasons, self.lock_path(request).name, strict=strict, progress=self.progress)
+        return None if gone else lock
+
+    def _in_ci(self) -> bool:
+        return self.environment.variables.get("CI", "").lower() in ("true", "1")
+
+    def bases(self, request: BuildRequest, settings: Settings, lock: Lock | None) -> Resolver:
+        """What resolves the base: pinned by the lock where there is one."""
+        from ociassemble.base.debian.source import DebianBases
+
+        pins = {name: item.base for name, item in lock.platforms.items() if item.base} if lock else {}
+
+        def open_source(name: BaseName, digest: Digest | None) -> Source:
+            location = name.location
+            if digest is not None and location.reference is not None:
+                location = location._replace(reference=location.reference.with_digest(digest))
+            return self._source(location, request.pull)
+
+        return Resolver(
+            open=open_source,
+            assemble=DebianBases(
+                mirror=settings.debian_mirror or self.environment.variables.get("OCIASSEMBLE_DEBIAN_MIRROR"),
+                wire=lambda: self.wire,
+                store=self.store,
+                use_records=request.use_cache,
+                jobs=self.jobs,
+                transfers=self.transfers,
+                progress=self.progress,
+            ),
+            pins=pins,
+            store=self.store,
+            progress=self.progress,
+            jobs=self.jobs,
+        )
+
+    def packages(self, application: Application, settings: Settings) -> Packages:
+        """What answers which packages an application has, and fetches them."""
+        return Packages(
+            Host(
+                index=lambda: self._index(application, settings),
+                resolve=self._resolve,
+                wire=lambda: self.wire,
+                store=self.store,
+                progress=self.progress,
+                jobs=self.transfers,
+            ),
+            application,
+        )
+
+    def _resolve(
+        self, request: ResolveRequest, application: Application, facts: BaseFacts, index: IndexSettings
+    ) -> Resolution:
+        from ociassemble.lock.resolve import resolve
+
+        environment = self.environment
+        return resolve(
+            request,
+            lambda path: application.tree.bytes_of(path, MAX_LOCK),
+            minor=facts.python.minor if facts.python else "",
+            index=index,
+            environment=environment.variables,
+            home=environment.home,
+            python=environment.python,
+            prefix=environment.prefix,
+            trust=self.trust,
+            offline=self.options.offline,
+            progress=self.progress,
+        )
+
+    def _index(self, application: Application, settings: Settings) -> IndexSettings:
+        from ociassemble.lock import uv
+        from ociassemble.sources import index_settings
+
+        environment, tree = self.environment, application.tree
+        inputs = application.request.inputs if application.request else ()
+        names = [name for name in ("uv.toml", "pyproject.toml", *inputs) if tree.has(name)]
+        found = index_settings.discover(
+            index_url=settings.python.index_url,
+            extra_index_urls=settings.python.extra_index_urls,
+            find_links=settings.python.find_links,
+            environment=environment.variables,
+            home=environment.home,
+            prefix=environment.prefix,
+            folder=tree.root,
+            project={name: tree.bytes_of(name, MAX_LOCK) for name in names},
+        )
+        if not found.needs_default() or self.options.offline:
+            return found
+        program = uv.find(environment=environment.variables, prefix=environment.prefix, python=environment.python)
+        with _files.temporary_directory() as folder:
+            default = index_settings.ask_default(
+                program, python=environment.python, environment=environment.variables, folder=folder
+            )
+        return found.with_default(default)
+
+    def layers(
+        self,
+        request: BuildRequest,
+        application: Application,
+        fetch: Callable[[tuple[ArtifactRef, ...]], None],
+        plans: tuple[LayerPlan, ...],
+    ) -> tuple[BuiltLayer, ...]:
+        """The layers of one image."""
+        tree, text = application.tree, application.settings.compression or "gzip"
+
+        def file(item: FileItem) -> Content:
+            packed = tree.packed(item.source)
+            assert packed is not None, "plans name packed files only"
+            return tree.content(packed)
+
+        return build_layers(
+            plans,
+            codec=lambda plan: compress.parse(text, "application" if plan.role == "application" else "dependencies"),
+            store=self.store,
+            fetch=fetch,
+            materials=Materials(artifact=lambda ref: self.store.open_seekable(ref.digest), file=file),
+            use_records=request.use_cache,
+            jobs=self.jobs,
+            progress=self.progress,
+        )
+
+    def created(self, request: BuildRequest, lock: Lock | None) -> str:
+        """`created` of the result: what was asked, else SOURCE_DATE_EPOCH, else the lock's time, else the constant."""
+        if request.created == "now":
+            return created.rfc3339(int(time.time()))
+        if request.created == "git":
+            argv = ["git", "-C", str(request.application), "log", "-1", "--format=%ct"]
+            return created.from_epoch(_run.run(argv).stdout.decode().strip(), "the time of the last commit")
+        if request.created is not None:
+            return created.from_epoch(request.created, "--source-date-epoch")
+        epoch = self.environment.variables.get("SOURCE_DATE_EPOCH")
+        if epoch:
+            return created.from_epoch(epoch, "SOURCE_DATE_EPOCH")
+        return lock.created if lock is not None else created.rfc3339(created.CONSTANT)
+
+    def manifest_annotations(self, settings: Settings) -> dict[str, str]:
+        """The annotations of each manifest that were asked for."""
+        found = {key.removeprefix("manifest:"): value for key, value in settings.annotations.items()}
+        return {key: value for key, value in found.items() if value is not None and not key.startswith("index:")}
+
+    def index_annotations(self, settings: Settings) -> dict[str, str]:
+        """The annotations of the index that were asked for."""
+        found = settings.annotations.items()
+        return {key[6:]: value for key, value in found if value is not None and key.startswith("index:")}
+
+    def tags(self, text: str) -> list[str]:
+        """The tags of a registry's repository."""
+        return self.registry.tags(Reference.parse(text))
+
+
+def cache_folder(environment: Environment, given: Path | None) -> Path:
+    """Where the store is: `--cache-dir`, else the user's cache folder."""
+    if given is not None:
+        return given
+    base = environment.variables.get("XDG_CACHE_HOME", "")
+    if base.startswith("/"):
+        return Path(base) / "ociassemble"
+    if sys.platform == "darwin":
+        return environment.home / "Library" / "Caches" / "ociassemble"
+    return environment.home / ".cache" / "ociassemble"
+
+
+def _from_spec(text: str) -> str:
+    """buildx's `type=oci,dest=DIR[,name=TAG]` as a place; anything else as it is."""
+    if not text.startswith("type="):
+        return text
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    kind, dest = fields.get("type", ""), fields.get("dest", "")
+    if kind == "oci" and dest:
+        return f"oci:{dest}" + (f":{fields['name']}" if fields.get("name") else "")
+    if kind == "local" and dest:
+        return f"local:{dest}"
+    if kind == "registry" and fields.get("name"):
+        return fields["name"]
+    raise UsageError(f"`-o {text}` is not understood", hint="write `oci:DIR[:TAG]`, `local:NAME`, or a registry's name")
