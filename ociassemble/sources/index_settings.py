@@ -86,11 +86,11 @@ class IndexSettings:
 
     @property
     def indexes(self) -> tuple[Index, ...]:
-        """In the order they are searched: uv looks at its extra indexes first; pip prefers none."""
+        """In the order they are searched: uv looks at extra indexes first; pip prefers none."""
         if self.no_index:
             return ()
         default = () if self.default is None else (self.default,)
-        return (*default, *self.extra) if self.by in ("settings", "pip") else (*self.extra, *default)
+        return (*default, *self.extra) if self.by == "pip" else (*self.extra, *default)
 
     @property
     def merged(self) -> bool:
@@ -165,7 +165,7 @@ def discover(
     """
     from ociassemble.sources import pip_config, uv_config
 
-    read = read or _read
+    read = read or read_file
     stated = Named(
         None if index_url is None else Index.parse(index_url, folder),
         tuple(Index.parse(url, folder) for url in extra_index_urls),
@@ -238,7 +238,8 @@ def _netrc(path: Path, read: Read) -> dict[str, str]:
     }
 
 
-def _read(path: Path) -> bytes | None:
+def read_file(path: Path) -> bytes | None:
+    """The bytes of a file of settings, None where there is none that we may read."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):

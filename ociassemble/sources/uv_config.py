@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ociassemble.sources.index_settings import Index, IndexSettingError, Named, Read, place
+from ociassemble.sources.index_settings import Index, IndexSettingError, Named, Read, place, read_file
 
 _NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}", re.ASCII)
@@ -24,7 +24,7 @@ def named(environment: Mapping[str, str], home: Path, folder: Path, project: Map
         if not name.endswith(_NOT_REQUIREMENTS):
             result = result.over(_requirements(raw, environment, folder))
     for table, where in configurations(environment, home, folder, project, read):
-        result = result.over(_table(table, where))
+        result = result.over(_table(table, where.parent))
     return result._replace(
         default=None if result.default is None else _with_credentials(result.default, environment),
         extra=tuple(_with_credentials(index, environment) for index in result.extra),
@@ -32,28 +32,28 @@ def named(environment: Mapping[str, str], home: Path, folder: Path, project: Map
 
 
 def configurations(
-    environment: Mapping[str, str], home: Path, folder: Path, project: Mapping[str, bytes], read: Read
+    environment: Mapping[str, str], home: Path, folder: Path, project: Mapping[str, bytes], read: Read = read_file
 ) -> list[tuple[dict[str, Any], Path]]:
-    """The tables of settings that uv reads, most important first, each with the folder its paths start from."""
+    """The tables of settings that uv reads, most important first, each with the file it is from."""
     found = []
     if "uv.toml" in project:
-        found.append((_toml(project["uv.toml"], "uv.toml"), folder))
+        found.append((_toml(project["uv.toml"], "uv.toml"), folder / "uv.toml"))
     elif "pyproject.toml" in project:
         tool = _toml(project["pyproject.toml"], "pyproject.toml").get("tool")
         table = tool.get("uv") if isinstance(tool, dict) else None
-        found.append((table if isinstance(table, dict) else {}, folder))
+        found.append((table if isinstance(table, dict) else {}, folder / "pyproject.toml"))
     if environment.get("UV_NO_CONFIG", "").lower() in _TRUE:
         return []
     if explicit := environment.get("UV_CONFIG_FILE"):
         path = folder / explicit
-        return [(_toml(read(path) or b"", str(path)), path.parent)]
+        return [(_toml(read(path) or b"", str(path)), path)]
     places = [Path(environment.get("XDG_CONFIG_HOME") or home / ".config")]
     system = [Path(item) for item in environment.get("XDG_CONFIG_DIRS", "").split(":") if item] or [Path("/etc/xdg")]
     candidates = [*(item / "uv" / "uv.toml" for item in (*places, *system)), Path("/etc/uv/uv.toml")]
     for path in candidates:
         raw = read(path)
         if raw is not None:
-            found.append((_toml(raw, str(path)), path.parent))
+            found.append((_toml(raw, str(path)), path))
     return found
 
 
