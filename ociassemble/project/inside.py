@@ -60,7 +60,7 @@ def translate(error: OSError, path: str, what: str = "file") -> ProjectError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     return UnreadableError(
         f"cannot read the {what} `{shown}`: {reason}",
-        hint=f"make it readable, or leave it out with a line `{shown}` in .ociassembleignore",
+        hint=f"make it readable, or leave it out with a line `{shown}` in the ignore file",
     )
 
 

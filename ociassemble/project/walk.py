@@ -153,7 +153,7 @@ def _checked(root: int, path: str, seen: Seen) -> Found:
         kind = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket"}.get(stat.S_IFMT(seen.mode), "device")
         raise SpecialFileError(
             f"`{path}` is a {kind}; an image holds files, folders and symlinks",
-            hint=f"remove it, or leave it out with a line `{path}` in .ociassembleignore",
+            hint=f"remove it, or leave it out with a line `{path}` in the ignore file",
         )
     try:
         raw = os.readlink(path.encode(), dir_fd=root)
@@ -169,7 +169,7 @@ def _checked(root: int, path: str, seen: Seen) -> Found:
         why = "is absolute" if target.startswith("/") else "leads out of the project folder"
         raise inside.LeavingError(
             f"the symlink `{path}` -> `{target}` {why}",
-            hint=f"copy what it points to, or leave it out with a line `{path}` in .ociassembleignore",
+            hint=f"copy what it points to, or leave it out with a line `{path}` in the ignore file",
         ) from error
     return Found(path, seen, target)
 
