@@ -43,6 +43,7 @@ class CompressingWriter:
         self._emitting: ThreadPoolExecutor | None = None
         self._pending: deque[Future[None]] = deque()
         self._started = False
+        self._broken = False
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         """Take plain bytes; how they are split over calls changes nothing."""
@@ -100,8 +101,14 @@ class CompressingWriter:
             self._pending.popleft().result()
 
     def _emit_later(self, block: bytes, encoded: Future[bytes]) -> None:
-        self._pass(block)
-        self._sink(encoded.result())
+        if self._broken:
+            return  # what comes after a block that failed must not follow the one before it
+        try:
+            self._pass(block)
+            self._sink(encoded.result())
+        except BaseException:
+            self._broken = True
+            raise
 
     def _emit(self, block: bytes, encoded: bytes) -> None:
         self._pass(block)
