@@ -71,7 +71,12 @@ def copy(session: Session, source: str, destinations: list[str], platform: str |
 
 
 def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
-    """Resolve everything anew and build the dependency layers: what a lock of this application says."""
+    """Resolve everything anew and build the dependency layers: what a lock of this application says.
+
+    The lock's own time is the one thing a clock decides; it stays when nothing else moves.
+    """
+    if request.created is None and not session.environment.variables.get("SOURCE_DATE_EPOCH"):
+        request = replace(request, created="now")
     plan = built(planned(request, session), request, session)
     path = session.lock_path(request)
     return lock_of(plan, read_lock(path), pin_base=request.pin_base), plan

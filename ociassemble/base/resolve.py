@@ -18,7 +18,7 @@ from ociassemble.content.store import Store
 from ociassemble.content.verify import BLOCK
 from ociassemble.errors import Error, IntegrityError, OfflineError, PolicyError, UnreachableError
 from ociassemble.image.image import Image, Layer, Node, PlatformMissingError, open_image, select_platform
-from ociassemble.net.url import is_loopback
+from ociassemble.net.url import is_loopback, origin
 from ociassemble.oci import annotations as keys
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
@@ -180,7 +180,7 @@ class Resolver:
 
 def refuse_fallback(bases: Sequence[BaseImage], pushed: Sequence[Reference]) -> None:
     """Refuse to push what stands on a base nobody asked for, save to a registry on this very machine."""
-    shared = [reference for reference in pushed if not is_loopback(reference.host)]
+    shared = [reference for reference in pushed if not is_loopback(origin(f"http://{reference.host}").host)]
     if shared and any(base.fell_back for base in bases):
         raise FallbackError(
             f"`{bases[0].name.expanded}` could not be reached; a base assembled from Debian packages would be "
