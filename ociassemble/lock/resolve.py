@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ociassemble import _files
 from ociassemble.errors import ProjectError
 from ociassemble.kinds.protocol import Resolution, ResolveRequest
+from ociassemble.lock import drift
 from ociassemble.lock import uv as uv_tool
 from ociassemble.lock.uv import BuildForbiddenError
 from ociassemble.net.trust import Trust
@@ -80,6 +81,8 @@ def resolve(
             f"`{request.primary}` must be resolved for a Python, and the base has none",
             hint="choose a base with Python, such as `distroless/python3`",
         )
+    if request.form == "uv.lock":
+        drift.check(read, request.primary, request.inputs)
     program = uv or uv_tool.find(environment=environment, prefix=prefix, python=python)
     if program is None:
         raise uv_tool.missing()

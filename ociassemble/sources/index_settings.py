@@ -185,7 +185,7 @@ def discover(
 
 
 def ask_default(uv: str | None, *, python: Path, environment: Mapping[str, str], folder: Path) -> str:
-    """The index that the installed tool uses where nobody named one: uv's, else pip's; a private `folder` to run in.
+    """The index that the installed tool uses where nobody named one: uv's, else pip's; they are run in `folder`.
 
     Raises IndexSettingError where neither tool is there or tells.
     """
@@ -209,6 +209,14 @@ def ask_default(uv: str | None, *, python: Path, environment: Mapping[str, str],
         "no package index is configured, and neither uv nor pip is there to tell its default",
         hint="set `index-url` in [tool.ociassemble.python], or install uv: `pip install 'ociassemble[uv]'`",
     )
+
+
+def complete(index: IndexSettings, uv: str | None, *, python: Path, environment: Mapping[str, str]) -> IndexSettings:
+    """`index` with a default, asked of the installed tool where nobody named one."""
+    if not index.needs_default():
+        return index
+    root = Path(python.anchor or "/")  # no settings of a project there
+    return index.with_default(ask_default(uv, python=python, environment=environment, folder=root))
 
 
 def place(text: str, folder: Path) -> str:

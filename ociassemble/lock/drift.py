@@ -1,0 +1,95 @@
+"""Whether a uv.lock was made of the pyproject.toml files beside it (specs/behaviour/lock.md, LOCK-20).
+
+`uv export --frozen` does not look, and looking with uv itself needs a Python that the project accepts and mostly a
+network. uv.lock repeats what each local project asked for when it was locked, so it can be held against that.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ociassemble.errors import ProjectError
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
+
+class UvLockStaleError(ProjectError):
+    """uv.lock answers other requirements than pyproject.toml has."""
+
+    code = "project.uv-lock"
+
+
+def check(read: Callable[[str], bytes], primary: str, inputs: tuple[str, ...]) -> None:
+    """Raise `UvLockStaleError` where a local project's dependencies are not those that were locked."""
+    lock = _toml(read(primary), primary)
+    details: list[str] = []
+    for package in _tables(lock.get("package")):
+        source, metadata = _table(package.get("source")), _table(package.get("metadata"))
+        folder = next((source[key] for key in ("virtual", "editable", "directory") if key in source), None)
+        if not isinstance(folder, str) or "requires-dist" not in metadata:
+            continue
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(primary), folder, "pyproject.toml"))
+        if path in inputs:
+            details += _differences(_table(_toml(read(path), path).get("project")), metadata, path)
+    if details:
+        raise UvLockStaleError(
+            f"`{primary}` was not made of the pyproject.toml beside it", details=details, hint="run `uv lock`"
+        )
+
+
+def _differences(project: Mapping[str, Any], metadata: Mapping[str, Any], path: str) -> Iterator[str]:
+    dynamic = project.get("dynamic")
+    if isinstance(dynamic, list) and {"dependencies", "optional-dependencies"} & {str(item) for item in dynamic}:
+        return
+    asked, locked = set(_asked(project)), set(_locked(metadata))
+    for name, specifier in sorted(asked - locked, key=str):
+        yield f"`{path}` asks for `{name}{specifier}`, which is not locked"
+    for name, specifier in sorted(locked - asked, key=str):
+        yield f"`{name}{specifier}` is locked, and `{path}` does not ask for it"
+
+
+def _asked(project: Mapping[str, Any]) -> Iterator[tuple[str, SpecifierSet]]:
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    lists = [project.get("dependencies"), *_table(project.get("optional-dependencies")).values()]
+    for entries in lists:
+        for text in entries if isinstance(entries, list) else ():
+            try:
+                requirement = Requirement(text)
+            except (InvalidRequirement, TypeError, ValueError):
+                raise ProjectError(f"not a requirement: `{text!s:.100}`", hint="see [project] dependencies") from None
+            yield canonicalize_name(requirement.name), requirement.specifier
+
+
+def _locked(metadata: Mapping[str, Any]) -> Iterator[tuple[str, SpecifierSet]]:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.utils import canonicalize_name
+
+    for entry in _tables(metadata.get("requires-dist")):
+        name, specifier = entry.get("name"), entry.get("specifier", "")
+        try:
+            yield canonicalize_name(str(name)), SpecifierSet(str(specifier))
+        except InvalidSpecifier:
+            yield canonicalize_name(str(name)), SpecifierSet()
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, dict):
+            yield item
+
+
+def _toml(raw: bytes, path: str) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ProjectError(f"`{path}` is not TOML: {error}") from error
