@@ -45,7 +45,7 @@ def clash(names: Iterable[str]) -> tuple[str, str] | None:
     """The first of `names` (folders end with a slash) that is there twice, or both a file and a folder; and which.
 
     Two that differ in Unicode normalisation only are one name to some readers, and to every eye. Two that differ by
-    case are two files on Linux, and real archives hold such pairs.
+    case are two files on Linux, whose own headers come in such pairs (xt_mark.h, xt_MARK.h).
     """
     seen: set[str] = set()
     files: set[str] = set()

@@ -7,6 +7,7 @@ RECORD on the way (specs/behaviour/wheel.md).
 from __future__ import annotations
 
 import hashlib
+import io
 import posixpath
 from collections.abc import Iterator
 from functools import partial
@@ -55,7 +56,8 @@ class _Wheel:
             "data": prefix,
             "headers": f"{prefix}/include/python{source.scheme.minor}/{self._name.name}",
         }
-        self._archive = ZipReader(stream, source.artifact.size, self._label)
+        # Not the size the plan tells: it may tell none, and what is read here was verified by its digest.
+        self._archive = ZipReader(stream, stream.seek(0, io.SEEK_END), self._label)
         self._files = self._members()
         self._info = self._find_info()
         self._data = self._info.removesuffix(".dist-info") + ".data"

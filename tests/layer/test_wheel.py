@@ -345,6 +345,14 @@ def test_wheel_names() -> None:
         assert caught.value.code == "integrity.wheel.name"
 
 
+def test_the_size_is_that_of_the_archive_whatever_the_plan_knows() -> None:
+    data = wheel({"x.py": b"1"})
+    plan = source(data)
+    for size in (-1, 0, len(data)):
+        unsized = plan._replace(artifact=plan.artifact._replace(size=size))
+        assert f"{SITE}/x.py" in [entry.path for entry in entries(io.BytesIO(data), unsized)]
+
+
 def test_schemes_that_leave_the_image_are_refused() -> None:
     for scheme in (SCHEME._replace(site="usr/lib"), SCHEME._replace(site="/a/../b"), SCHEME._replace(prefix="/")):
         with pytest.raises(UsageError):
