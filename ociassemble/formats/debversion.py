@@ -6,7 +6,7 @@ import re
 
 from ociassemble.errors import FormatError
 
-_SHAPE = re.compile(r"(?:([0-9]{1,9}):)?([0-9A-Za-z.+:~-]{1,256}?)(?:-([0-9A-Za-z.+~]{1,256}))?", re.ASCII)
+_SHAPE = re.compile(r"(?:([0-9]{1,9}):)?([0-9A-Za-z][0-9A-Za-z.+:~-]{0,255}?)(?:-([0-9A-Za-z.+~]{1,256}))?", re.ASCII)
 _RUNS = re.compile(r"([^0-9]*)([0-9]*)", re.ASCII)
 
 _Part = tuple[tuple[tuple[int, ...], int], ...]
@@ -25,6 +25,8 @@ def split(version: str) -> tuple[int, str, str]:
     if match is None:
         raise VersionError(f"not a Debian version: {version!r:.100}")
     epoch, upstream, revision = match.groups()
+    if epoch is None and ":" in upstream:
+        raise VersionError(f"not a Debian version: {version!r:.100}")
     return int(epoch or 0), upstream, revision or ""
 
 
@@ -46,7 +48,8 @@ _END = ((0,), 0)
 def _part(text: str) -> _Part:
     """Alternating non-digits and digits, comparable as tuples."""
     runs = [((*(_order(letter) for letter in letters), 0), int(digits or 0)) for letters, digits in _RUNS.findall(text)]
-    while runs and runs[-1] == _END:
+    # Zeros at the end change nothing; what is left over always has a next run to be compared with.
+    while len(runs) > 1 and runs[-1] == _END:
         runs.pop()
     return (*runs, _END)
 
