@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ociassemble import _files, _run
 from ociassemble.base.names import expand
-from ociassemble.build import Planned, Target, built, planned
+from ociassemble.build import built, planned
 from ociassemble.content.blob import Blob
 from ociassemble.content.verify import BLOCK
 from ociassemble.errors import Error, NotFoundError, PolicyError
-from ociassemble.image.assemble import index_of
+from ociassemble.image.assemble import image_or_index
 from ociassemble.image.filesystem import members
 from ociassemble.image.image import Image, Node, open_image, select_platform
 from ociassemble.image.validate import validate_config, validate_node
@@ -31,10 +31,11 @@ from ociassemble.plan.locked import (
     RegistryBase,
     Verdict,
 )
-from ociassemble.plan.request import BuildRequest
 from ociassemble.progress import Progress
 from ociassemble.project.settings import Settings
 from ociassemble.session import Session
+from ociassemble.session.request import BuildRequest
+from ociassemble.session.target import Planned, Target
 from ociassemble.transports.layout import LayoutDestination
 from ociassemble.transports.protocols import Written
 from ociassemble.transports.transfer import write
@@ -263,6 +264,5 @@ def build_base(
     destinations = session.destinations(request)
     settings = Settings(platforms=platforms)
     bases = session.bases(request, settings, None).resolve(name, session.platforms(settings), "debian")
-    images = [base.image for base in bases]
-    node = images[0].node if len(images) == 1 else index_of(images, {})
+    node = image_or_index([base.image for base in bases], {})
     return [write(node, place, progress=session.progress, jobs=session.transfers) for place in destinations]

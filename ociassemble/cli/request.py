@@ -11,8 +11,8 @@ import click
 
 from ociassemble.cli.start import changes
 from ociassemble.errors import UsageError
-from ociassemble.plan.request import BuildRequest
 from ociassemble.project.command import split_command
+from ociassemble.session.request import BuildRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 

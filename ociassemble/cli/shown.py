@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ociassemble.build import BuildResult, Planned
 from ociassemble.image.image import Image, Node, platforms_of
 from ociassemble.layer.key import key_document, layer_key
 from ociassemble.plan.plan import document
+from ociassemble.session.target import BuildResult, Planned
 
 
 def size(count: int) -> str:

@@ -10,7 +10,8 @@ import click
 from ociassemble.cli.command import Globals, globals_of
 from ociassemble.cli.console import Console, console
 from ociassemble.errors import UsageError
-from ociassemble.session import Environment, Options, Session
+from ociassemble.session import Session
+from ociassemble.session.environment import Environment, Options
 
 
 @contextmanager

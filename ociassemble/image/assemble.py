@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ociassemble.content.blob import Blob
@@ -16,41 +15,33 @@ from ociassemble.oci.manifest import Manifest
 from ociassemble.oci.platform import Platform
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AddedLayer:
-    """A layer to put on top, and what history says of it."""
+def assemble(
+    *,
+    platform: Platform,
+    base: Image | None,
+    added: Iterable[tuple[str, Layer]],
+    execution: Mapping[str, Any],
+    created: str,
+    annotations: Mapping[str, str],
+) -> Image:
+    """The image: `added` (title, layer) on top of the base, `execution` as the config's whole `config` object.
 
-    layer: Layer
-    title: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Assembly:
-    """What an image is made of. `created` is RFC 3339; `execution` is the config's `config` object, complete."""
-
-    platform: Platform
-    base: Image | None
-    layers: Sequence[AddedLayer]
-    execution: Mapping[str, Any]
-    created: str
-    annotations: Mapping[str, str] = field(default_factory=dict)
-
-
-def assemble(parts: Assembly) -> Image:
-    """The image. Blobs of the base are passed on untouched; documents are serialised once, as OCI."""
+    `created` is RFC 3339. Blobs of the base are passed on untouched; documents are serialised once, as OCI.
+    """
+    added = tuple(added)
     document: dict[str, Any] = {}
     history: list[Mapping[str, Any]] = []
     layers: list[Layer] = []
-    if parts.base is not None:
-        document = dict(parts.base.config.document)
-        history += padded_history(parts.base.config, parts.created)
-        layers += (_relabelled(layer) for layer in parts.base.layers)
-    document |= parts.platform.document()
-    layers += (item.layer for item in parts.layers)
-    history += ({"created": parts.created, "created_by": f"ociassemble: {item.title}"} for item in parts.layers)
+    if base is not None:
+        document = dict(base.config.document)
+        history += padded_history(base.config, created)
+        layers += (_relabelled(layer) for layer in base.layers)
+    document |= platform.document()
+    layers += (layer for _, layer in added)
+    history += ({"created": created, "created_by": f"ociassemble: {title}"} for title, _ in added)
     document |= {
-        "created": parts.created,
-        "config": dict(parts.execution),
+        "created": created,
+        "config": dict(execution),
         "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in layers]},
         "history": [dict(item) for item in history],
     }
@@ -61,7 +52,7 @@ def assemble(parts: Assembly) -> Image:
     manifest = Manifest.create(
         config=config.descriptor,
         layers=[layer.descriptor for layer in layers],
-        annotations=parts.annotations,
+        annotations=annotations,
     )
     return Image(
         manifest=manifest,
@@ -71,8 +62,10 @@ def assemble(parts: Assembly) -> Image:
     )
 
 
-def index_of(images: Sequence[Image], annotations: Mapping[str, str]) -> Node:
-    """An index over images, sorted by platform."""
+def image_or_index(images: Sequence[Image], annotations: Mapping[str, str]) -> Node:
+    """The one image, or an index over several, sorted by platform."""
+    if len(images) == 1:
+        return images[0].node
     ordered = sorted(images, key=lambda image: str(image.platform))
     index = Index.create([image.descriptor for image in ordered], annotations=annotations)
     return Node(descriptor=index.descriptor, raw=index.raw, children=tuple(image.node for image in ordered))

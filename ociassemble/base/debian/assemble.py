@@ -15,7 +15,7 @@ from ociassemble.content.compress import Codec
 from ociassemble.content.store import Store
 from ociassemble.errors import NotFoundError
 from ociassemble.formats import debversion
-from ociassemble.image.assemble import AddedLayer, Assembly, assemble
+from ociassemble.image.assemble import assemble
 from ociassemble.image.image import Image
 from ociassemble.layer.build import Materials, build_layers
 from ociassemble.oci.platform import Platform
@@ -162,16 +162,11 @@ def assemble_base(
         jobs=jobs,
         progress=progress,
     )
-    added = [
-        AddedLayer(layer=made.layer, title=planned.title) for made, planned in zip(built, plan.layers, strict=True)
-    ]
     return assemble(
-        Assembly(
-            platform=plan.platform,
-            base=None,
-            layers=added,
-            execution=plan.execution,
-            created=CREATED,
-            annotations=plan.annotations,
-        )
+        platform=plan.platform,
+        base=None,
+        added=[(planned.title, made.layer) for made, planned in zip(built, plan.layers, strict=True)],
+        execution=plan.execution,
+        created=CREATED,
+        annotations=plan.annotations,
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ociassemble.errors import UsageError
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildRequest:
@@ -24,3 +26,18 @@ class BuildRequest:
     pin_base: bool = True  # for `lock`: False leaves the base open
     pull: str = "always"
     created: str | None = None  # seconds since 1970, "git" or "now"
+
+
+def from_spec(text: str) -> str:
+    """buildx's `type=oci,dest=DIR[,name=TAG]` as a place; anything else as it is."""
+    if not text.startswith("type="):
+        return text
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    kind, dest = fields.get("type", ""), fields.get("dest", "")
+    if kind == "oci" and dest:
+        return f"oci:{dest}" + (f":{fields['name']}" if fields.get("name") else "")
+    if kind == "local" and dest:
+        return f"local:{dest}"
+    if kind == "registry" and fields.get("name"):
+        return fields["name"]
+    raise UsageError(f"`-o {text}` is not understood", hint="write `oci:DIR[:TAG]`, `local:NAME`, or a registry's name")

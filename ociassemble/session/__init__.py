@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ociassemble import _files, _pool, _run
+from ociassemble.audit.prove import Finding
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import BaseImage, Resolver
 from ociassemble.content import compress
@@ -37,12 +35,13 @@ from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.lock import FILENAME, Lock
 from ociassemble.plan.locked import LockedFacts
 from ociassemble.plan.plan import FileItem, LayerPlan
-from ociassemble.plan.request import BuildRequest
 from ociassemble.progress import Progress
 from ociassemble.project import settings as project_settings
 from ociassemble.project import tree as project_tree
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
+from ociassemble.session.environment import Environment, Options, cache_folder
+from ociassemble.session.request import BuildRequest, from_spec
 from ociassemble.transports.layout import LayoutDestination, LayoutSource
 from ociassemble.transports.local import LocalDestination, LocalSource
 from ociassemble.transports.locate import Location, locate
@@ -53,44 +52,6 @@ if TYPE_CHECKING:
     from ociassemble.net.wire import Wire
     from ociassemble.registry.client import RegistryClient
     from ociassemble.sources.index_settings import IndexSettings
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Environment:
-    """All that is ever read of the process's surroundings, read once."""
-
-    variables: Mapping[str, str]
-    home: Path
-    folder: Path  # the working directory
-    python: Path  # our own interpreter
-    prefix: Path  # of our own installation: where a `uv` beside us would be
-
-    @classmethod
-    def of_process(cls) -> Environment:
-        """The surroundings of this process."""
-        variables = MappingProxyType(dict(os.environ))
-        home = variables.get("HOME") or Path("~").expanduser()
-        return cls(
-            variables=variables,
-            home=Path(home),
-            folder=Path.cwd(),
-            python=Path(sys.executable),
-            prefix=Path(sys.prefix),
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
-    """The global options of the command line, as plain values."""
-
-    offline: bool = False
-    cache_dir: Path | None = None
-    authfile: Path | None = None
-    insecure_registries: tuple[str, ...] = ()
-    insecure_credentials: bool = False
-    ca_file: Path | None = None
-    registry_mirrors: Mapping[str, str] = field(default_factory=dict)
-    jobs: int | None = None
 
 
 class Session:
@@ -196,7 +157,7 @@ class Session:
         if request.push and not request.tags:
             raise UsageError("`--push` needs a name", hint="name the image with `-t REGISTRY/NAME:TAG`")
         texts = [(text, request.push) for text in request.tags if request.push or not request.outputs]
-        places = [self.destination(_from_spec(text), push=True) for text in request.outputs]
+        places = [self.destination(from_spec(text), push=True) for text in request.outputs]
         places = [self.destination(text, push=push) for text, push in texts] + places
         return tuple(places) or (self.destination(self._default_name(request), push=False),)
 
@@ -207,7 +168,7 @@ class Session:
 
     def pushed_to(self, request: BuildRequest) -> tuple[Reference, ...]:
         """Registries that others may read the result from."""
-        texts = (*(request.tags if request.push else ()), *map(_from_spec, request.outputs))
+        texts = (*(request.tags if request.push else ()), *map(from_spec, request.outputs))
         found = (locate(text) for text in texts)
         return tuple(item.reference for item in found if item.transport == "registry" and item.reference is not None)
 
@@ -221,7 +182,7 @@ class Session:
 
     def tree(self, request: BuildRequest, settings: Settings) -> ProjectTree:
         """The project's folder; outputs and the lock inside it are not part of it."""
-        outputs = [Path(item.path) for item in map(locate, map(_from_spec, request.outputs)) if item.transport == "oci"]
+        outputs = [Path(item.path) for item in map(locate, map(from_spec, request.outputs)) if item.transport == "oci"]
         return project_tree.read(
             request.application,
             ignorefile=settings.ignorefile,
@@ -380,6 +341,15 @@ class Session:
             progress=self.progress,
         )
 
+    def tell(self, findings: Sequence[Finding], platform: Platform) -> None:
+        """Say what `prove` found, errors aside: those are raised."""
+        for finding in findings:
+            text = f"{platform}: {finding.message}" + (f" ({finding.hint})" if finding.hint else "")
+            if finding.severity == "warning":
+                self.progress.warn(text)
+            elif finding.severity == "info":
+                self.progress.info(text)
+
     def created(self, request: BuildRequest, lock: Lock | None) -> str:
         """`created` of the result: what was asked, else SOURCE_DATE_EPOCH, else the lock's time, else the constant."""
         if request.created == "now":
@@ -407,30 +377,3 @@ class Session:
     def tags(self, text: str) -> list[str]:
         """The tags of a registry's repository."""
         return self.registry.tags(Reference.parse(text))
-
-
-def cache_folder(environment: Environment, given: Path | None) -> Path:
-    """Where the store is: `--cache-dir`, else the user's cache folder."""
-    if given is not None:
-        return given
-    base = environment.variables.get("XDG_CACHE_HOME", "")
-    if base.startswith("/"):
-        return Path(base) / "ociassemble"
-    if sys.platform == "darwin":
-        return environment.home / "Library" / "Caches" / "ociassemble"
-    return environment.home / ".cache" / "ociassemble"
-
-
-def _from_spec(text: str) -> str:
-    """buildx's `type=oci,dest=DIR[,name=TAG]` as a place; anything else as it is."""
-    if not text.startswith("type="):
-        return text
-    fields = dict(part.partition("=")[::2] for part in text.split(","))
-    kind, dest = fields.get("type", ""), fields.get("dest", "")
-    if kind == "oci" and dest:
-        return f"oci:{dest}" + (f":{fields['name']}" if fields.get("name") else "")
-    if kind == "local" and dest:
-        return f"local:{dest}"
-    if kind == "registry" and fields.get("name"):
-        return fields["name"]
-    raise UsageError(f"`-o {text}` is not understood", hint="write `oci:DIR[:TAG]`, `local:NAME`, or a registry's name")

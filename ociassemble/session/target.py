@@ -1,0 +1,63 @@
+"""What a build is made of on its way: one target a platform, the plan over them, the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ociassemble.audit.prove import Finding
+from ociassemble.base.resolve import BaseImage
+from ociassemble.image.assemble import assemble
+from ociassemble.image.image import Image, Node
+from ociassemble.kinds.protocol import LockedPackage
+from ociassemble.layer.build import BuiltLayer
+from ociassemble.lock.application import Application
+from ociassemble.lock.packages import Packages
+from ociassemble.plan.lock import Lock
+from ociassemble.plan.plan import ImagePlan
+from ociassemble.transports.protocols import Written
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """The image of one platform: what it stands on and what it is made of; from `built` on with its layers."""
+
+    base: BaseImage
+    packages: tuple[LockedPackage, ...]
+    plan: ImagePlan
+    execution: Mapping[str, Any]  # the `config` object of the result
+    layers: tuple[BuiltLayer, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def image(self, created: str) -> Image:
+        """Base, layers and config put together."""
+        pairs = zip(self.plan.layers, self.layers, strict=True)
+        return assemble(
+            platform=self.plan.platform,
+            base=self.base.image,
+            added=[(plan.title, built.layer) for plan, built in pairs],
+            execution=self.execution,
+            created=created,
+            annotations={**self.base.annotations(), **self.plan.annotations},
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What will be built: the application, the lock used, `created` (RFC 3339), its packages' source, the targets."""
+
+    application: Application
+    lock: Lock | None
+    created: str
+    supply: Packages
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildResult:
+    """What was made, and what became of it at each destination."""
+
+    planned: Planned
+    node: Node
+    written: tuple[Written, ...]
