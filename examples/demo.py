@@ -63,10 +63,12 @@ def ociassemble(*args: str, show: bool = True) -> tuple[str, float]:
 def running(*args: str) -> Iterator[subprocess.Popen[bytes]]:
     """A verb in the background; asked to stop at the end of the block, and waited for."""
     say(shown(*args))
-    process = subprocess.Popen([*PROGRAM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*PROGRAM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
         yield process
     finally:
+        if process.stdout is not None:
+            process.stdout.close()
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
@@ -74,6 +76,12 @@ def running(*args: str) -> Iterator[subprocess.Popen[bytes]]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def first_line(process: subprocess.Popen[bytes]) -> str:
+    """The first line of its result; "" when it ended without one."""
+    assert process.stdout is not None
+    return process.stdout.readline().decode().strip()
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> urllib.request.addinfourl | None:
@@ -120,13 +128,13 @@ def demo(folder: Path) -> None:
     began = time.monotonic()
     os.environ["OCIASSEMBLE_CACHE_DIR"] = str(folder / "cache")  # empty: this is the cold case
     application = os.path.relpath(EXAMPLES / "python-flask")
-    registry, port = f"127.0.0.1:{free_port()}", free_port()
     timings: list[tuple[str, float]] = []
 
-    with running("registry", "serve", "--address", registry, "--storage", str(folder / "registry")) as server:
+    with running("registry", "serve", "--address", "127.0.0.1:0", "--storage", str(folder / "registry")) as server:
+        registry = first_line(server)
         if wait_for(f"http://{registry}/v2/", server) is None:
             raise DemoError("the registry did not start")
-        say()
+        say(f"{registry}\n")
         build = ("build", application, "--base", "distroless/python3", "-t", f"{registry}/demo/flask:v1", "--push")
         pushed, seconds = ociassemble(*build)
         timings.append(("build and push, empty cache", seconds))
@@ -144,6 +152,7 @@ def demo(folder: Path) -> None:
         layer_table(name)
         say()
 
+        port = free_port()
         with running("run", layout, "-p", str(port)) as application_process:
             started = time.monotonic()
             answer = wait_for(f"http://127.0.0.1:{port}/", application_process)

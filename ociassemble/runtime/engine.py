@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from pathlib import Path
 from typing import BinaryIO
@@ -17,19 +18,16 @@ _NEVER = "0001-01-01"  # the engines' way to say that a container has not starte
 
 
 def start(choice: RuntimeChoice, request: RunRequest, folder: Path, output: BinaryIO | None) -> Running:
-    """Load the image, create a container, start it attached; container and image go when it ends.
-
-    An image that was there before is left there.
-    """
+    """Load the image under a name of this run, create a container, start it attached; both go when it ends."""
     (program,) = choice.programs
     plan = request.plan_port(own_network=True)
     name = f"ociassemble-{secrets.token_hex(6)}"
-    image, loaded = _load(program, choice.name, request, folder, name)
+    image = f"localhost/ociassemble-run:{name.rpartition('-')[2]}"
 
     def clean() -> None:
-        _run.run([program, "rm", "--force", name], check=False, timeout=60)
-        if loaded:
-            _run.run([program, "rmi", image], check=False, timeout=60)
+        for words in (("rm", "--force", name), ("rmi", image)):
+            with contextlib.suppress(ToolError):  # an engine that hangs or is gone keeps what it has
+                _run.run([program, *words], check=False, timeout=60)
 
     def kill(signal: str) -> bool:
         return _run.run([program, "kill", "--signal", signal, name], check=False, timeout=60).returncode == 0
@@ -50,7 +48,8 @@ def start(choice: RuntimeChoice, request: RunRequest, folder: Path, output: Bina
     for key, value in {**request.env, **plan.env}.items():
         options += ["--env", f"{key}={value}"]
     try:
-        _ask(choice, [program, "create", *options, image, *request.args])
+        _load(choice, request, folder, image)
+        _ask(choice, "create", *options, image, *request.args)
         process = _run.start([program, "start", "--attach", name], output=output, detached=True)
     except BaseException:
         clean()
@@ -58,31 +57,21 @@ def start(choice: RuntimeChoice, request: RunRequest, folder: Path, output: Bina
     return Running(runtime=choice.name, process=process, address=plan.address, kill=kill, finish=finish)
 
 
-def _load(program: str, name: str, request: RunRequest, folder: Path, own: str) -> tuple[str, bool]:
-    """The image's name inside the engine, and whether it was us who brought it there."""
-    if name == "podman":
-        # podman reads layouts itself, and names images by the digest of their config.
-        identity = request.manifest.config.digest.hex
-        there = _run.run([program, "image", "exists", identity], check=False, timeout=60).returncode == 0
-        if not there:
-            _ask(name, [program, "pull", "--quiet", f"oci:{request.layout}:{request.tag}"])
-        return identity, not there
-    image = f"localhost/ociassemble-run:{own.rpartition('-')[2]}"
-    archive = folder / f"{own}.tar"
+def _load(choice: RuntimeChoice, request: RunRequest, folder: Path, image: str) -> None:
+    """Bring the image into the engine as `image`. (podman reads layouts, too, but makes a name of their path.)"""
+    archive = folder / f"{image.rpartition(':')[2]}.tar"
     try:
         write_archive(archive, request, image)
-        _ask(name, [program, "load", "--quiet", "--input", str(archive)])
+        _ask(choice, "load", "--quiet", "--input", str(archive))
     finally:
         _files.remove(archive)
-    return image, True
 
 
-def _ask(choice: RuntimeChoice | str, argv: list[str]) -> None:
-    name = choice if isinstance(choice, str) else choice.name
+def _ask(choice: RuntimeChoice, *words: str) -> None:
     try:
-        _run.run(argv, timeout=600)
+        _run.run([*choice.programs, *words], timeout=600)
     except ToolError as error:
-        raise RuntimeRefusedError(f"{name} could not take the image: {error.message}", details=error.details) from error
+        raise RuntimeRefusedError(f"{choice.name} could not take the image", details=error.details) from error
 
 
 def _never_ran(program: str, name: str) -> bool:

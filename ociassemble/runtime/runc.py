@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ociassemble import _files, _run
-from ociassemble.errors import FormatError
+from ociassemble.errors import FormatError, ToolError
 from ociassemble.runtime.probe import RuntimeChoice, RuntimeRefusedError
 from ociassemble.runtime.request import RunRequest
 from ociassemble.runtime.running import Running
@@ -29,7 +30,8 @@ def start(choice: RuntimeChoice, request: RunRequest, folder: Path, output: Bina
     control = [runc, "--root", str(place / "state")]
 
     def clean() -> None:
-        _run.run([*control, "delete", "--force", name], check=False, timeout=30)
+        with contextlib.suppress(ToolError):
+            _run.run([*control, "delete", "--force", name], check=False, timeout=30)
         _files.remove_tree(place)
 
     def kill(signal: str) -> bool:

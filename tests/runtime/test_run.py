@@ -204,13 +204,22 @@ def test_signals_reach_the_application(
         process.wait()
 
 
-def test_the_spec_of_the_container_is_what_runc_is_given(
-    runtime: RuntimeChoice, image: Callable[..., Path], folder: Path
+def test_a_first_process_that_ignores_sigterm_is_ended_all_the_same(
+    runtime: RuntimeChoice, image: Callable[..., Path], folder: Path, runc: Peer
 ) -> None:
     with start(runtime, image("sleep", "60"), "t", folder=folder) as running:
         (place,) = folder.iterdir()
+        state = Peer(runc.path, ("--root", str(place / "state")))
+        deadline = time.monotonic() + 30
+        while '"running"' not in state("state", place.name, check=False).stdout and time.monotonic() < deadline:
+            time.sleep(0.02)
         spec = json.loads((place / "bundle" / "config.json").read_bytes())
         assert spec["root"]["readonly"] is True
         assert "network" not in {item["type"] for item in spec["linux"]["namespaces"]}
         assert place.stat().st_mode & 0o077 == 0
         assert running.stop(grace=0.2) == 137
+
+
+def test_stopped_before_it_began(runtime: RuntimeChoice, image: Callable[..., Path], folder: Path) -> None:
+    with start(runtime, image("sleep", "60"), "t", folder=folder) as running:
+        assert running.stop(grace=2) != 0
