@@ -1,4 +1,4 @@
-"""Local packages that cannot be copied as they are: code to compile, files that only a build makes (PY-BUILD)."""
+"""Local packages that cannot be copied as they are: code to compile, files that only a build makes (PY-22)."""
 
 from __future__ import annotations
 

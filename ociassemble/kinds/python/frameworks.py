@@ -1,4 +1,4 @@
-"""Web applications found in source text (PY-WEB): the syntax tree is read, nothing is imported or run.
+"""Web applications found in source text (PY-28): the syntax tree is read, nothing is imported or run.
 
 An application object is an assignment at the top of a module (`app = Flask(__name__)`), or a function there that
 makes one (`def create_app(): ...`). For Django it is what the settings name.

@@ -1,4 +1,4 @@
-"""Which file says what the project needs, and everything the answer depends on (PY-INPUT)."""
+"""Which file says what the project needs, and everything the answer depends on (PY-1 to PY-4)."""
 
 from __future__ import annotations
 
@@ -78,13 +78,15 @@ def request(
     """What a resolver must answer; None where no package is asked for."""
     chosen = choose(tree, settings)
     python = settings.python
-    if chosen.form == "requirements" and (python.extras or python.groups):
-        what = "extras" if python.extras else "groups"
+    what = "extras" if python.extras else "groups" if python.groups else ""
+    if what and chosen.form == "":
+        raise InputError(f"no file lists the project's dependencies, so it has no {what}")
+    if what and chosen.form == "requirements":
         raise InputError(
             f"`{chosen.primary}` has no {what}",
             hint=f"`python.{what}` is for pyproject.toml, uv.lock and pylock.toml; or set `python.requirements`",
         )
-    if chosen.empty and not (python.extras or python.groups):
+    if chosen.empty and not what:
         return None
     return ResolveRequest(
         ecosystem="python",

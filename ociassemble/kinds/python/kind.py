@@ -37,17 +37,17 @@ class Python:
         return None
 
     def request(self, tree: ProjectTree, settings: Settings, facts: BaseFacts | None) -> ResolveRequest | None:
-        """The input file, all it includes, and the hashes it pins (PY-INPUT, PY-REQ)."""
+        """The input file, all it includes, and the hashes it pins (PY-1 to PY-8)."""
         return inputs.request(tree, settings, facts, _user_wheels(settings))
 
     def select(self, request: ResolveRequest, resolution: Resolution, facts: BaseFacts) -> tuple[LockedPackage, ...]:
-        """One wheel a package, for the base's Python (PY-SELECT)."""
+        """One wheel a package, for the base's Python (PY-9 to PY-15)."""
         return select.select(request, resolution, facts)
 
     def plan(
         self, tree: ProjectTree, settings: Settings, facts: BaseFacts, packages: tuple[LockedPackage, ...]
     ) -> ApplicationPlan:
-        """Dependency layers, the application's layer, and how it starts (PY-LAYER, PY-LOCAL, PY-START)."""
+        """Dependency layers, the application's layer, and how it starts (PY-16 to PY-31)."""
         places = layers.scheme(settings, facts)
         workdir = _workdir(settings)
         chosen = inputs.choose(tree, settings)

@@ -1,4 +1,4 @@
-"""How an application is cut into layers (PY-LAYER): big wheels alone, small ones together, the application last."""
+"""How an application is cut into layers (PY-16 to PY-18): big wheels alone, small ones together, the rest last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ociassemble.errors import UsageError
 from ociassemble.kinds.protocol import LockedPackage
-from ociassemble.kinds.python.errors import LockError
+from ociassemble.kinds.python.errors import InputError, LockError
 from ociassemble.kinds.python.manifest import LocalProject
 from ociassemble.kinds.python.target import python_of
 from ociassemble.plan.facts import BaseFacts
@@ -56,7 +56,12 @@ def _layer(title: str, packages: Iterable[LockedPackage], places: PythonScheme) 
 
 def path_file(places: PythonScheme, folders: Iterable[str]) -> tuple[TextSource, ...]:
     """The file that makes the application's source folders importable from anywhere; none where nothing needs it."""
-    lines = "".join(f"{folder}\n" for folder in dict.fromkeys(folders))
+    unique = tuple(dict.fromkeys(folders))
+    for folder in unique:
+        # After a line break there would be a line of its own: another path, or code ("import ...").
+        if not folder.isprintable():
+            raise InputError(f"a folder of modules has control characters in its name: {folder!r:.100}")
+    lines = "".join(f"{folder}\n" for folder in unique)
     return (TextSource(f"{places.site}/{PATH_FILE}", lines),) if lines else ()
 
 

@@ -1,4 +1,4 @@
-"""Local packages: folders of the project that are dependencies of it (PY-LOCAL)."""
+"""Local packages: folders of the project that are dependencies of it (PY-19 to PY-21)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pyproject.toml as far as it says what a local package is: its name, its scripts, where its modules are (PY-LOCAL).
+"""pyproject.toml: what a local package is called, its scripts, where its modules are (PY-19 to PY-21).
 
 Everything is read as text; no build backend is asked. What a backend would compute (a dynamic version, a renamed
 package) is either found in the few places where people write it, or reported as unknown.
@@ -148,12 +148,12 @@ def _configured(folder: str, data: Mapping[str, Any]) -> list[str]:
     where = table(tool, "setuptools", "packages", "find").get("where")
     found += texts(where)
     for package, path in table(tool, "setuptools", "package-dir").items():
-        if not isinstance(path, str):
-            continue
+        if not isinstance(path, str) or "." in package:
+            continue  # packages in packages go with what they are in
         parent, _, last = path.strip("/").rpartition("/")
         if package == "":
             found.append(path)
-        elif last == package.rpartition(".")[2] or "." in package:
+        elif last == package:
             found.append(parent or ".")
         else:
             raise _renamed(folder, package, path)
@@ -166,7 +166,8 @@ def _configured(folder: str, data: Mapping[str, Any]) -> list[str]:
             found.append(path)
         else:
             raise _renamed(folder, str(package), path)
-    for item in table(tool, "poetry").get("packages") or ():
+    packages = table(tool, "poetry").get("packages")
+    for item in packages if isinstance(packages, list) else ():
         if isinstance(item, Mapping):
             origin = item.get("from", ".")
             found.append(origin if isinstance(origin, str) else ".")

@@ -1,4 +1,4 @@
-"""Requirements files, as far as their lines decide what must be read and trusted (PY-REQ).
+"""Requirements files, as far as their lines decide what must be read and trusted (PY-5 to PY-8).
 
 uv resolves them; here they are read to follow `-r` and `-c` (so that every file the answer depends on is known),
 to collect the hashes they pin (uv ignores a wrong one), to find local packages, and to refuse what cannot be

@@ -1,4 +1,4 @@
-"""From a PEP 751 lock to the wheels of one platform (PY-SELECT).
+"""From a PEP 751 lock to the wheels of one platform (PY-9 to PY-15).
 
 `packaging` reads and validates the document and evaluates its markers; choosing is done here, because its own
 `select` prefers the first listed of two builds, falls back to a source distribution in silence, and takes an

@@ -1,4 +1,4 @@
-"""How the application starts (PY-START): what was said, then what was written for it, then what was recognised.
+"""How the application starts (PY-23 to PY-27): what was said, then what was written for it, then what was recognised.
 
 The result states entrypoint and command both, so that an image starts alike on a base whose entrypoint is the
 interpreter (distroless) and on one without any (python:slim). Only `--cmd` alone keeps the base's entrypoint.

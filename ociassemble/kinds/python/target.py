@@ -1,4 +1,4 @@
-"""What a base's Python can import: wheel tags, best first, and the marker environment (PY-TAG, PY-MARKER).
+"""What a base's Python can import: wheel tags, best first, and the marker environment (PY-9, PY-10).
 
 Both are computed from `BaseFacts` alone: the interpreter running this code is never asked.
 """
