@@ -19,6 +19,7 @@ from ociassemble.formats._zip_records import DEFLATED, STORED, ZipError, ZipLimi
 
 __all__ = [
     "DEFLATED",
+    "MAX_MEMBERS",
     "STORED",
     "ZipEntry",
     "ZipError",

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ociassemble.errors import IntegrityError
-from ociassemble.formats.zip import show, unusable
+from ociassemble.formats.zip import MAX_MEMBERS, show, unusable
 
 ALGORITHMS = ("sha256", "sha384", "sha512")  # the specification forbids md5, sha1 and sha224
 SIGNATURES = ("RECORD.jws", "RECORD.p7s")
@@ -65,24 +65,29 @@ def parse(data: bytes, label: str) -> dict[str, Row]:
     """RECORD's rows by path; `label` names the wheel in errors."""
     rows: dict[str, Row] = {}
     try:
-        lines = list(csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
+        for fields in csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8", newline=""), strict=True):
+            if not fields:
+                continue
+            found = _row(fields, label)
+            if rows.setdefault(found.path, found) != found:
+                raise RecordError(f"{label} has a RECORD that lists {show(found.path)} twice, and differently")
+            if len(rows) > MAX_MEMBERS:
+                raise RecordError(f"{label} has a RECORD of more than {MAX_MEMBERS} files")
     except (UnicodeDecodeError, csv.Error) as error:
         raise RecordError(f"{label} has a RECORD that cannot be read: {error}") from error
-    for fields in lines:
-        if not fields:
-            continue
-        if len(fields) != 3:
-            raise RecordError(f"{label} has a RECORD with a line of {len(fields)} fields for {show(fields[0])}")
-        path, column, size = fields
-        if wrong := unusable(path.removesuffix("/")):
-            raise RecordError(f"{label} has a RECORD that lists {show(path)}, which {wrong}")
-        algorithm, _, text = column.partition("=")
-        if size and not (size.isascii() and size.isdecimal() and len(size) < 20):
-            raise RecordError(f"{label} has a RECORD with the size {show(size)} for {show(path)}")
-        found = Row(path, algorithm, text.rstrip("="), int(size) if size else None)
-        if rows.setdefault(path, found) != found:
-            raise RecordError(f"{label} has a RECORD that lists {show(path)} twice, and differently")
     return rows
+
+
+def _row(fields: list[str], label: str) -> Row:
+    if len(fields) != 3:
+        raise RecordError(f"{label} has a RECORD with a line of {len(fields)} fields for {show(fields[0])}")
+    path, column, size = fields
+    if wrong := unusable(path.removesuffix("/")):
+        raise RecordError(f"{label} has a RECORD that lists {show(path)}, which {wrong}")
+    algorithm, _, text = column.partition("=")
+    if size and not (size.isascii() and size.isdecimal() and len(size) < 20):
+        raise RecordError(f"{label} has a RECORD with the size {show(size)} for {show(path)}")
+    return Row(path, algorithm, text.rstrip("="), int(size) if size else None)
 
 
 def check(rows: Mapping[str, Row], files: Mapping[str, int], info: str, label: str) -> None:

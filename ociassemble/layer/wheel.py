@@ -27,7 +27,7 @@ from ociassemble.plan.plan import WheelSource
 __all__ = ["RecordError", "WheelError", "WheelName", "WheelNameError", "entries", "wheel_name"]
 
 INSTALLER = b"ociassemble\n"
-MAX_METADATA = 32 << 20  # bytes of a file that is read at once
+MAX_METADATA = 16 << 20  # bytes of a file that is read at once
 
 
 def entries(stream: BinaryIO, source: WheelSource) -> list[Entry]:
@@ -99,7 +99,7 @@ class _Wheel:
                 )
             if any(part.startswith(".wh.") for part in parts):
                 raise WheelError(f"{self._label} has {show(member.name)}, a name that would delete files of the image")
-            # Bytecode of whoever built the wheel: no installer trusts it.
+            # Bytecode that came with the wheel cannot be held against its source.
             if not member.is_directory and "__pycache__" not in parts:
                 found[member.name] = member
         return found

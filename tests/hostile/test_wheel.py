@@ -303,6 +303,11 @@ def _records() -> Iterator[tuple[str, bytes, str]]:
     yield "not UTF-8", wheel(record=b"\xff\xfe,,\n"), "cannot be read"
     yield "UTF-16", wheel(record="\n".join(good).encode("utf-16")), "cannot be read"
     yield "a byte order mark", wheel({"x": b"1"}, record="\n".join(good).encode("utf-8-sig")), ""
+    yield (
+        "more lines than files can be",
+        wheel(record=b"".join(b"%x,,\n" % n for n in range(200_001))),
+        "more than 200000",
+    )
     yield "empty", wheel(record=b""), "does not list"
     yield "a name with a slash at its end", with_x("x/" + row("x", b"1")[1:]), ""
 
