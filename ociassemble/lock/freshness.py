@@ -25,9 +25,7 @@ def stale(lock: Lock, asked: Asked, facts: Mapping[str, LockedFacts]) -> tuple[s
 def _asked(lock: Lock, asked: Asked) -> list[str]:
     was, reasons = lock.asked, []
     if lock.assembly_version != ASSEMBLY_VERSION:
-        reasons.append(
-            f"layers are assembled by version {ASSEMBLY_VERSION} of the rules, locked {lock.assembly_version}"
-        )
+        reasons.append(f"the assembly-version is {ASSEMBLY_VERSION}, locked {lock.assembly_version}")
     if was.base != asked.base:
         reasons.append(f"the base is `{asked.base}`, locked `{was.base}`")
     if set(was.platforms) != set(asked.platforms):

@@ -106,8 +106,7 @@ def run(
 ) -> bytes:
     """Run uv in `folder`, tell what is run, and return what it printed; `subject` is the file it is about."""
     progress.info(f"running: uv {' '.join(_quoted(item) for item in arguments)}")
-    with progress.task("resolve", subject):
-        done = _run.run([uv, *arguments], environment=environment, folder=folder, timeout=TIMEOUT, check=False)
+    done = _run.run([uv, *arguments], environment=environment, folder=folder, timeout=TIMEOUT, check=False)
     said = _clean(done.stderr.decode("utf-8", "replace"), index, folder)
     for line in said:
         if line.startswith("warning: "):

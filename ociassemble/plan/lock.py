@@ -91,6 +91,21 @@ class LockedPlatform:
     layers: tuple[LockedLayer, ...] = ()
     verdict: Verdict | None = None
 
+    def layer(self, key: Digest) -> LockedLayer | None:
+        """The finished layer of a plan with this key, if it was locked (LOCK-8)."""
+        return next((layer for layer in self.layers if layer.key == key), None)
+
+    def proved(self, base: Digest, dependencies: Sequence[Digest], command: Sequence[str]) -> Verdict | None:
+        """The verdict, if it is about exactly this base manifest, these diff_ids and this command (LOCK-8)."""
+        found = self.verdict
+        if found is None or (found.base, found.dependencies, found.command) != (
+            base,
+            tuple(dependencies),
+            tuple(command),
+        ):
+            return None
+        return found
+
     def document(self) -> dict[str, Any]:
         return {
             "base": None if self.base is None else base_document(self.base),
