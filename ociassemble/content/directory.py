@@ -9,27 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import re
 import shutil
 from pathlib import Path
 from typing import BinaryIO
 
 from ociassemble import _files
-from ociassemble.content.verify import BLOCK, DigestMismatchError, SizeMismatchError, VerifyingReader, hasher
-from ociassemble.errors import IntegrityError, NotFoundError
+from ociassemble.content.store import BlobMissingError, HealingReader, check_record_name
+from ociassemble.content.verify import BLOCK, DigestMismatchError, SizeMismatchError, hasher
 from ociassemble.oci.digest import Digest
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,200}", re.ASCII)
-
-
-class BlobMissingError(NotFoundError):
-    """A blob is not in the store (or its bytes went bad, and it was removed)."""
-
-    code = "not-found.blob"
-
-    def __init__(self, digest: Digest) -> None:
-        super().__init__(f"the blob {digest} is not in the store")
-        self.digest = digest
 
 
 class DirectoryStore:
@@ -53,20 +40,20 @@ class DirectoryStore:
             return None
 
     def open(self, digest: Digest) -> BinaryIO:
-        source = self._open(digest)
-        return io.BufferedReader(VerifyingReader(source, digest, None, f"the stored blob {digest}"), BLOCK)
+        return io.BufferedReader(HealingReader(self._open(digest), digest, self.discard), BLOCK)
 
     def open_seekable(self, digest: Digest) -> BinaryIO:
         source = self._open(digest)
-        hashed = hasher(digest)
-        while block := source.read(BLOCK):
-            hashed.update(block)
-        if f"{digest.algorithm}:{hashed.hexdigest()}" != digest:
+        try:
+            if _hash(source, digest) == digest:
+                source.seek(0)
+                return source
+        except OSError as error:
             source.close()
-            self.discard(digest)
-            raise BlobMissingError(digest)
-        source.seek(0)
-        return source
+            raise _files.translate(error, self.path(digest), "read") from error
+        source.close()
+        self.discard(digest)
+        raise BlobMissingError(digest)
 
     def ingest(self) -> DirectoryIngest:
         return DirectoryIngest(self, self._incoming)
@@ -100,10 +87,11 @@ class DirectoryStore:
             return self.path(digest).open("rb", buffering=0)
         except FileNotFoundError:
             raise BlobMissingError(digest) from None
+        except OSError as error:
+            raise _files.translate(error, self.path(digest), "read") from error
 
     def _record_path(self, kind: str, key: str) -> Path:
-        if not _NAME.fullmatch(kind) or not _NAME.fullmatch(key):
-            raise IntegrityError(f"not a name for a record: {kind!r:.60}/{key!r:.60}")
+        check_record_name(kind, key)
         return self.root / "records" / kind / key
 
 
@@ -133,14 +121,19 @@ class DirectoryIngest:
         return found, self._size
 
     def _rehash(self, digest: Digest) -> Digest:
-        hashed = hasher(digest)
         with self._file.path.open("rb") as stream:
-            while block := stream.read(BLOCK):
-                hashed.update(block)
-        return Digest(f"{digest.algorithm}:{hashed.hexdigest()}")
+            return _hash(stream, digest)
 
     def __enter__(self) -> DirectoryIngest:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._file.__exit__(*exc)
+
+
+def _hash(stream: BinaryIO, like: Digest) -> Digest:
+    """The digest of what is left of `stream`, of the same algorithm as `like`."""
+    hashed = hasher(like)
+    while block := stream.read(BLOCK):
+        hashed.update(block)
+    return Digest(f"{like.algorithm}:{hashed.hexdigest()}")

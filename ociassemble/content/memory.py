@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
-from ociassemble.content.directory import BlobMissingError
-from ociassemble.content.verify import VerifyingReader, check
+from ociassemble.content.store import BlobMissingError, HealingReader, check_record_name
+from ociassemble.content.verify import check
+from ociassemble.errors import IntegrityError
 from ociassemble.oci.digest import Digest
 
 
@@ -22,23 +23,29 @@ class MemoryStore:
         return None if data is None else len(data)
 
     def open(self, digest: Digest) -> BinaryIO:
-        data = self._get(digest)
-        return io.BufferedReader(VerifyingReader(io.BytesIO(data), digest, None))
+        return io.BufferedReader(HealingReader(io.BytesIO(self._get(digest)), digest, self.discard))
 
     def open_seekable(self, digest: Digest) -> BinaryIO:
         data = self._get(digest)
-        if Digest.of(data) != digest:
-            del self.blobs[digest]
-            raise BlobMissingError(digest)
-        return io.BytesIO(data)
+        try:
+            return io.BytesIO(check(data, digest, None, "the stored blob"))
+        except IntegrityError:
+            self.discard(digest)
+            raise BlobMissingError(digest) from None
 
     def ingest(self) -> MemoryIngest:
         return MemoryIngest(self)
 
+    def discard(self, digest: Digest) -> None:
+        """Remove a blob."""
+        self.blobs.pop(digest, None)
+
     def record(self, kind: str, key: str) -> bytes | None:
+        check_record_name(kind, key)
         return self.records.get((kind, key))
 
     def put_record(self, kind: str, key: str, value: bytes) -> None:
+        check_record_name(kind, key)
         self.records[kind, key] = value
 
     def _get(self, digest: Digest) -> bytes:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, Protocol, runtime_checkable
 
+from ociassemble.content.verify import VerifyingReader
+from ociassemble.errors import IntegrityError, NotFoundError
 from ociassemble.oci.digest import Digest
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,200}", re.ASCII)
+
+
+class BlobMissingError(NotFoundError):
+    """A blob is not in the store (or its bytes went bad, and it was removed)."""
+
+    code = "not-found.blob"
+
+    def __init__(self, digest: Digest) -> None:
+        super().__init__(f"the blob {digest} is not in the store")
+        self.digest = digest
 
 
 class Ingest(Protocol):
@@ -30,7 +45,10 @@ class Store(Protocol):
         ...
 
     def open(self, digest: Digest) -> BinaryIO:
-        """The blob as a stream that verifies itself (raises at its end). Not here: `BlobMissingError`."""
+        """The blob as a stream that verifies itself. Not here: `BlobMissingError`.
+
+        One that went bad raises at its end and is removed, so that it is fetched or built again the next time.
+        """
         ...
 
     def open_seekable(self, digest: Digest) -> BinaryIO:
@@ -45,12 +63,33 @@ class Store(Protocol):
         ...
 
     def record(self, kind: str, key: str) -> bytes | None:
-        """The small record `key` of `kind` (both `[a-z0-9._-]+`), or None."""
+        """The small record `key` of `kind` (both `[a-z0-9][a-z0-9._-]{0,200}`), or None."""
         ...
 
     def put_record(self, kind: str, key: str, value: bytes) -> None:
         """Keep a small record, atomically."""
         ...
+
+
+class HealingReader(VerifyingReader):
+    """Reads a stored blob; one that turns out bad is removed through `discard` before the error is raised."""
+
+    def __init__(self, source: BinaryIO, digest: Digest, discard: Callable[[Digest], object]) -> None:
+        super().__init__(source, digest, None, f"the stored blob {digest}")
+        self._discard = discard
+
+    def _finish(self) -> None:
+        try:
+            super()._finish()
+        except IntegrityError:
+            self._discard(self._digest)
+            raise
+
+
+def check_record_name(kind: str, key: str) -> None:
+    """Refuse what is no name of a record, so that none is a path that leads elsewhere."""
+    if not _NAME.fullmatch(kind) or not _NAME.fullmatch(key):
+        raise IntegrityError(f"not a name for a record: {kind!r:.60}/{key!r:.60}")
 
 
 def ingest_all(store: Store, chunks: Iterable[bytes], digest: Digest | None = None) -> tuple[Digest, int]:
