@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 from ociassemble.content import compress
 from ociassemble.errors import FormatError
 from ociassemble.formats import ar, deb822, tar
-from ociassemble.layer.entry import Entry, constant
+from ociassemble.layer.entry import Entry, constant, nothing
 from ociassemble.plan.plan import DebSource
 
 STATUS = "var/lib/dpkg/status.d"
@@ -106,7 +106,7 @@ def _entry(member: tar.Member, origin: str) -> Entry:
         # Sticky folders (/tmp) stay sticky; set-id bits are nowhere.
         member.mode & (0o1777 if kind == "directory" else 0o777),
         size=member.size,
-        content=member.chunks,
+        content=member.chunks if kind == "file" else nothing,
         target=member.target,
         uid=member.uid,
         gid=member.gid,
@@ -166,6 +166,8 @@ def _open(member: ar.Member, stem: str, limit: int) -> BinaryIO:
             f"a Debian package with the member `{member.name}` where `{stem}` belongs",
             details=[f"known compressions: {', '.join(stem + suffix for suffix in _CODECS)}"],
         )
+    if not member.size:
+        raise PackageFormatError(f"a Debian package whose `{member.name}` is empty")
     return compress.open_reader(member.stream, codec, limit=limit)
 
 

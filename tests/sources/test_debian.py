@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,8 +47,13 @@ def url(archive: Archive) -> Iterator[str]:
         yield address
 
 
+@functools.cache
+def wire() -> Wire:
+    return Wire()
+
+
 def fetch(url: str, limit: int) -> bytes:
-    return download.get(Wire(), url, limit=limit).data
+    return download.get(wire(), url, limit=limit).data
 
 
 def verify(document: bytes) -> bytes:
@@ -212,10 +218,10 @@ def test_pinned_packages_are_fetched_without_asking_a_suite(archive: Archive, ur
     pins = resolve(url, "tzdata", "libssl3t64")
     for release in archive.root.rglob("InRelease"):
         release.unlink()
-    store, wire = MemoryStore(), Wire()
+    store = MemoryStore()
 
     def bring(urls: object, ref: ArtifactRef) -> None:
-        download.fetch(wire, urls, ref.digest, ref.size, store)  # type: ignore[arg-type]
+        download.fetch(wire(), urls, ref.digest, ref.size, store)  # type: ignore[arg-type]
 
     debian.fetch_packages(pins, debian.discover(url), bring)
 
@@ -227,7 +233,7 @@ def test_a_pin_the_mirror_dropped(archive: Archive, url: str) -> None:
     (archive.root / "debian" / pin.path).unlink()
 
     def bring(urls: object, ref: ArtifactRef) -> None:
-        download.fetch(Wire(), urls, ref.digest, ref.size, MemoryStore())  # type: ignore[arg-type]
+        download.fetch(wire(), urls, ref.digest, ref.size, MemoryStore())  # type: ignore[arg-type]
 
     with pytest.raises(NotFoundError) as caught:
         debian.fetch_packages([pin], debian.discover(url), bring)
