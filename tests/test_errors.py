@@ -37,7 +37,7 @@ def classes() -> list[type[Error]]:
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     found = {item for item in _below(Error) if item.__module__.startswith("ociassemble.")}
-    return sorted(found, key=lambda item: (item.exit_code, item.code))
+    return sorted(found, key=lambda item: (item.exit_code, item.code, item.__module__))
 
 
 def _below(parent: type[Error]) -> Iterator[type[Error]]:
@@ -70,7 +70,7 @@ def test_each_class_has_its_own_code_below_its_familys() -> None:
     wrong = []
     for item in classes():
         parent = next(base for base in item.__mro__[1:] if issubclass(base, Error))
-        family = next(base for base in item.__mro__ if base in _FAMILIES.values())
+        family = next((base for base in item.__mro__ if base in _FAMILIES.values()), item)
         own = "code" in vars(item) and re.fullmatch(r"[a-z0-9]+(?:[.-][a-z0-9]+)*", item.code)
         below = item is family or item.code.startswith(family.code + ".")
         if not own or not below or item.exit_code != family.exit_code or (parent is Error and item is not family):

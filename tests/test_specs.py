@@ -8,6 +8,7 @@ number of lines. Other programs a block may use: `mkdir`, `printf`, `cat`, `ls`,
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import re
 import shlex
@@ -27,6 +28,7 @@ OTHERS = frozenset({"mkdir", "printf", "cat", "ls", "rm"})
 NOT_COVERED: frozenset[str] = frozenset()
 
 
+@functools.cache
 def cited() -> dict[str, list[str]]:
     """Every id in a `@pytest.mark.spec(...)` below tests/, with the files that cite it; read, not imported."""
     found: dict[str, list[str]] = {}

@@ -14,9 +14,10 @@ from ociassemble.cli.verbs import ALIASES, VERBS
 
 # Each of these costs as much as a whole start, or more.
 HEAVY = frozenset(
-    {"requests", "urllib3", "oras", "cryptography", "zstandard", "rich", "asyncio", "packaging", "elftools", "zlib_ng",
-     "jsonschema", "http.client", "ssl", "tarfile", "zipfile"}
-)  # fmt: skip
+    {"requests", "urllib3", "oras", "cryptography", "zstandard", "rich", "asyncio", "packaging", "elftools", "zlib_ng"}
+)
+# Nor does a start need these.
+NOT_AT_START = HEAVY | {"jsonschema", "http.client", "ssl", "tarfile", "zipfile", "tomllib"}
 
 
 def loaded(code: str) -> set[str]:
@@ -28,7 +29,7 @@ def loaded(code: str) -> set[str]:
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:
-    found = loaded("import ociassemble.cli") & HEAVY
+    found = loaded("import ociassemble.cli") & NOT_AT_START
 
     assert not found
 
@@ -36,14 +37,14 @@ def test_the_command_line_loads_nothing_heavy() -> None:
 def test_help_imports_no_verb() -> None:
     modules = loaded("import ociassemble.cli\nassert ociassemble.cli.main(['--help']) == 0")
 
-    assert not modules & HEAVY
+    assert not modules & NOT_AT_START
     assert not {f"ociassemble.cli.{verb.module}" for verb in VERBS.values()} & modules
 
 
 def test_the_facade_loads_nothing() -> None:
     modules = loaded("import ociassemble")
 
-    assert not modules & (HEAVY | {"click", "ociassemble.cli"})
+    assert not modules & (NOT_AT_START | {"click", "ociassemble.cli"})
 
 
 def test_version_does_not_import_click() -> None:
@@ -76,7 +77,7 @@ def test_every_verb_of_the_table_is_there_and_explains_itself(name: str) -> None
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"Usage: ociassemble {name} ")
     assert VERBS[name].help.endswith(".")
-    assert len(VERBS[name].help) <= 60
+    assert len(VERBS[name].help) <= 70
 
 
 @pytest.mark.parametrize("name", sorted(VERBS))
