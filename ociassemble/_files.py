@@ -163,9 +163,10 @@ def temporary_directory(prefix: str = "ociassemble-", folder: Path | None = None
 
 @contextlib.contextmanager
 def locked(path: Path, *, shared: bool) -> Iterator[None]:
-    """Hold an advisory `flock` on `path` (made if missing): shared for work, exclusive for collecting garbage."""
+    """Hold an advisory `flock` on `path`, a folder, or a file that is made if missing."""
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise translate(error, path, "lock") from error
     try:

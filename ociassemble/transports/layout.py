@@ -19,6 +19,7 @@ from ociassemble.oci import _wire
 from ociassemble.oci.annotations import REF_NAME
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
+from ociassemble.oci.document import describe
 from ociassemble.oci.index import Index
 
 _MARK = {"imageLayoutVersion": "1.0.0"}
@@ -52,7 +53,7 @@ class LayoutSource:
         if self._digest is not None:
             found = tuple(item for item in found if item.digest == self._digest)
             if not found and (data := self._bytes_of(self._digest)) is not None:
-                return _described(data, self._digest)
+                return describe(data, "", f"`{self.name}`").with_(digest=self._digest)
         if len({item.digest for item in found}) == 1:
             return found[0]
         names = sorted({item.annotations.get(REF_NAME, str(item.digest)) for item in entries})
@@ -121,13 +122,12 @@ class LayoutDestination:
 
     def publish(self, descriptor: Descriptor, raw: bytes) -> None:
         self._make()
-        with _files.locked(self._folder / ".lock", shared=False):
+        with _files.locked(self._folder, shared=False):
             entries = read_index(self._folder) if (self._folder / "index.json").exists() else ()
             kept = [item for item in entries if item.annotations.get(REF_NAME) != self._tag]
             entry = descriptor.with_(annotations={REF_NAME: self._tag})
             index = Index.create([*kept, entry])
             _files.write_atomic(self._folder / "index.json", index.raw, durable=True)
-        _files.remove(self._folder / ".lock")
 
     def result(self, descriptor: Descriptor) -> str:
         return f"{self.name}@{descriptor.digest}"
@@ -153,16 +153,6 @@ def read_index(folder: Path) -> tuple[Descriptor, ...]:
     if not str(mark.get("imageLayoutVersion", "")).startswith("1."):
         raise FormatError(f"`{folder}` is a layout of an unknown version")
     return Index.parse(raw).manifests
-
-
-def _described(data: bytes, digest: Digest) -> Descriptor:
-    document = _wire.parse(data, f"the document {digest}")
-    media_type = document.get("mediaType")
-    if not isinstance(media_type, str):
-        from ociassemble.oci import mediatype
-
-        media_type = mediatype.OCI_INDEX if "manifests" in document else mediatype.OCI_MANIFEST
-    return Descriptor(media_type=media_type, digest=digest, size=len(data))
 
 
 def _blob_path(folder: Path, digest: Digest) -> Path:

@@ -17,6 +17,7 @@ from ociassemble.image.image import Node, read_node
 from ociassemble.oci import _wire
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
+from ociassemble.oci.document import describe
 from ociassemble.oci.reference import Reference
 
 
@@ -39,6 +40,10 @@ class LocalSource:
         return read_node(descriptor, self._document(descriptor), self._document, self._blob)
 
     def _descriptor(self) -> Descriptor:
+        digest = self._reference.digest
+        if digest is not None and self._store.size(digest) is not None:
+            with self._store.open_seekable(digest) as stream:
+                return describe(stream.read(_wire.MAX_DOCUMENT + 1), "", f"`{self._reference}`").with_(digest=digest)
         path = _ref_path(self._store, self._reference)
         try:
             raw = path.read_bytes()
@@ -47,7 +52,10 @@ class LocalSource:
                 f"no image `{self._reference}` in the local store",
                 hint="`ociassemble ls` shows what is there; `ociassemble pull` fetches from a registry",
             ) from error
-        return Descriptor.from_document(_wire.parse(raw, f"the local name {self._reference}"), "the local name")
+        found = Descriptor.from_document(_wire.parse(raw, f"the local name {self._reference}"), "the local name")
+        if digest is not None and found.digest != digest:
+            raise LocalMissingError(f"`{self._reference}` is not in the local store; the name is now {found.digest}")
+        return found
 
     def _document(self, descriptor: Descriptor) -> bytes:
         if descriptor.size > _wire.MAX_DOCUMENT:

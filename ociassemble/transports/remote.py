@@ -13,8 +13,9 @@ from ociassemble.image.image import Node, read_node
 from ociassemble.oci import _wire
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
+from ociassemble.oci.document import describe
 from ociassemble.oci.reference import Reference
-from ociassemble.registry.client import RegistryClient, describe
+from ociassemble.registry.client import RegistryClient
 
 
 class NotKeptError(OfflineError):
