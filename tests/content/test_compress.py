@@ -22,7 +22,6 @@ from ociassemble.content.compress import CompressionError, CompressionUsageError
 from ociassemble.content.writer import CompressingWriter
 from ociassemble.formats import tar
 
-spec = pytest.mark.spec
 BLOCK = compress.BLOCK
 
 
@@ -53,7 +52,7 @@ def packed(data: bytes, codec: compress.Codec, *, jobs: int = 1, pieces: int | N
 # --- identity ------------------------------------------------------------------------------------------------
 
 
-@spec("LAYER-25", "LAYER-26")
+@pytest.mark.spec("LAYER-25", "LAYER-26")
 @pytest.mark.parametrize(
     ("text", "role", "identity"),
     [
@@ -90,7 +89,7 @@ def test_media_types() -> None:
 SIZES = [0, 1, 511, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, len(DATA)]
 
 
-@spec("LAYER-22")
+@pytest.mark.spec("LAYER-22")
 @pytest.mark.parametrize("size", SIZES)
 def test_gzip_is_one_member_with_a_fixed_header(size: int) -> None:
     blob = packed(DATA[:size], compress.codec("gzip"))
@@ -102,7 +101,7 @@ def test_gzip_is_one_member_with_a_fixed_header(size: int) -> None:
     assert blob[-8:] == zlib.crc32(DATA[:size]).to_bytes(4, "little") + size.to_bytes(4, "little")
 
 
-@spec("LAYER-23")
+@pytest.mark.spec("LAYER-23")
 def test_gzip_blocks_are_those_of_the_specification() -> None:
     body = b""
     for start in range(0, len(DATA) + 1, BLOCK):
@@ -119,7 +118,7 @@ def test_blocks_cost_no_size() -> None:
     assert len(packed(DATA, compress.codec("gzip"))) < whole * 1.003
 
 
-@spec("LAYER-24")
+@pytest.mark.spec("LAYER-24")
 @pytest.mark.parametrize("text", ["gzip:3", "gzip:9", "zstd:3", "none"])
 @pytest.mark.parametrize("size", SIZES)
 def test_threads_and_writes_change_nothing(text: str, size: int) -> None:
@@ -131,7 +130,7 @@ def test_threads_and_writes_change_nothing(text: str, size: int) -> None:
         assert packed(data, codec, jobs=2, pieces=1) == expected
 
 
-@spec("LAYER-24")
+@pytest.mark.spec("LAYER-24")
 def test_a_new_compressor_does_not_remember() -> None:
     """Each block's bytes are those of its text and dictionary, whatever was compressed before in this process."""
     codec = compress.codec("gzip")
@@ -144,7 +143,7 @@ def test_a_new_compressor_does_not_remember() -> None:
         assert hashlib.sha256(packed(DATA, codec, jobs=2)).digest() == expected
 
 
-@spec("LAYER-24", "LAYER-29")
+@pytest.mark.spec("LAYER-24", "LAYER-29")
 def test_golden_digests() -> None:
     """These change only with the codec identity. Another CPU, system or Python must not move them."""
     digests = {
@@ -165,7 +164,7 @@ GOLDEN = {
 }
 
 
-@spec("LAYER-27")
+@pytest.mark.spec("LAYER-27")
 def test_zstd_is_one_frame_with_a_checksum() -> None:
     blob = packed(DATA, compress.codec("zstd"), jobs=4)
     parameters = zstandard.get_frame_parameters(blob)
@@ -176,7 +175,7 @@ def test_zstd_is_one_frame_with_a_checksum() -> None:
     assert decoder.unused_data == b""
 
 
-@spec("LAYER-28")
+@pytest.mark.spec("LAYER-28")
 def test_none_is_the_tar() -> None:
     assert packed(DATA, compress.codec("none"), jobs=2, pieces=1000) == DATA
 
@@ -227,7 +226,7 @@ def test_leaving_early_stops_the_threads() -> None:
     assert threading.active_count() == before
 
 
-@spec("LAYER-30")
+@pytest.mark.spec("LAYER-30")
 def test_only_a_few_blocks_are_in_memory() -> None:
     """A sink that does not take its data holds the source back."""
     gate = threading.Event()
@@ -281,7 +280,7 @@ def test_sniffs_a_skippable_frame(magic: bytes) -> None:
     assert compress.sniff(magic + bytes(4)) == "zstd"
 
 
-@spec("LAYER-31")
+@pytest.mark.spec("LAYER-31")
 @pytest.mark.parametrize("codec", ENCODED)
 @pytest.mark.parametrize("size", [1, 512, 8191, 1 << 20, -1])
 def test_readers(codec: str, size: int) -> None:
@@ -299,7 +298,7 @@ def test_we_read_what_we_write(codec: str, size: int) -> None:
         assert stream.read() == DATA[:size]
 
 
-@spec("LAYER-31")
+@pytest.mark.spec("LAYER-31")
 @pytest.mark.parametrize("codec", ["gzip", "xz", "bzip2", "zstd"])
 def test_all_members_are_read(codec: str) -> None:
     empty = {"gzip": gzip.compress(b""), "xz": lzma.compress(b""), "bzip2": bz2.compress(b"")}

@@ -19,10 +19,8 @@ from ociassemble.formats import tar
 from ociassemble.oci.digest import Digest
 from tests.content.test_compress import DATA
 
-spec = pytest.mark.spec
 
-
-@spec("LAYER-30")
+@pytest.mark.spec("LAYER-30")
 @pytest.mark.parametrize("text", ["gzip", "zstd:1", "none"])
 @pytest.mark.parametrize("size", [0, 5, len(DATA)])
 @pytest.mark.parametrize("jobs", [1, 4])
@@ -49,7 +47,7 @@ def test_what_is_not_finished_is_not_kept(tmp_path: Path, finish: bool) -> None:
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
 
 
-@spec("LAYER-30")
+@pytest.mark.spec("LAYER-30")
 def test_a_big_file_takes_little_memory(tmp_path: Path) -> None:
     """A file of 256 MiB, in a process of its own; 150 MiB is what is promised for one of a gibibyte."""
     code = """

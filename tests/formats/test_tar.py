@@ -11,8 +11,6 @@ import pytest
 from ociassemble.formats import tar
 from tests.formats import tar_builder as raw
 
-spec = pytest.mark.spec
-
 
 def members(data: bytes) -> list[tuple[tar.Member, bytes]]:
     return [(member, b"".join(member.chunks())) for member in tar.read(io.BytesIO(data))]
@@ -27,7 +25,7 @@ def one(data: bytes) -> tar.Member:
 # --- the writer ----------------------------------------------------------------------------------------------
 
 
-@spec("LAYER-2", "LAYER-3", "LAYER-4")
+@pytest.mark.spec("LAYER-2", "LAYER-3", "LAYER-4")
 def test_a_header_is_these_bytes() -> None:
     expected = (
         b"app/main.py".ljust(100, b"\0")
@@ -49,18 +47,18 @@ def test_a_header_is_these_bytes() -> None:
     assert tar.MTIME == 315619200 == 0o2263773600
 
 
-@spec("LAYER-1")
+@pytest.mark.spec("LAYER-1")
 def test_the_end_is_two_blocks() -> None:
     assert bytes(1024) == tar.END
 
 
-@spec("LAYER-2")
+@pytest.mark.spec("LAYER-2")
 @pytest.mark.parametrize(("size", "zeros"), [(0, 0), (1, 511), (511, 1), (512, 0), (513, 511), (1 << 40, 0)])
 def test_content_is_padded_to_a_block(size: int, zeros: int) -> None:
     assert tar.padding(size) == bytes(zeros)
 
 
-@spec("LAYER-5", "LAYER-6", "LAYER-19")
+@pytest.mark.spec("LAYER-5", "LAYER-6", "LAYER-19")
 def test_types() -> None:
     assert tar.header("a")[156:157] == b"0"
     assert tar.header("a", "hardlink", target="b/c")[156:161] == b"1b/c\0"
@@ -70,7 +68,7 @@ def test_types() -> None:
     assert (folder[156:157], folder[:3], folder[100:108]) == (b"5", b"a/\0", b"0001777\0")
 
 
-@spec("LAYER-7")
+@pytest.mark.spec("LAYER-7")
 @pytest.mark.parametrize(
     ("path", "kind", "name", "prefix"),
     [
@@ -91,7 +89,7 @@ def test_long_paths_are_split(path: str, kind: tar.Kind, name: str, prefix: str)
     assert header[345:500].rstrip(b"\0").decode() == prefix
 
 
-@spec("LAYER-8", "LAYER-9", "LAYER-10", "LAYER-11")
+@pytest.mark.spec("LAYER-8", "LAYER-9", "LAYER-10", "LAYER-11")
 def test_records_where_ustar_cannot_say_it() -> None:
     path, target = "é/" + "n" * 120, "ü" * 60
     extended = tar.header(path, "hardlink", target=target, uid=1 << 21, gid=1000650000)
@@ -110,7 +108,7 @@ def test_records_where_ustar_cannot_say_it() -> None:
     assert main[157:257] == b"?" * 100
 
 
-@spec("LAYER-8")
+@pytest.mark.spec("LAYER-8")
 @pytest.mark.parametrize(
     ("fields", "extended"),
     [
@@ -135,7 +133,7 @@ def test_records_are_written_only_where_needed(fields: dict[str, object], extend
     assert (len(header) > 512) is extended
 
 
-@spec("LAYER-11")
+@pytest.mark.spec("LAYER-11")
 @pytest.mark.parametrize("length", [*range(80, 110), *range(980, 1010)])
 def test_the_length_of_a_record_counts_itself(length: int) -> None:
     target = "t" * length
@@ -146,7 +144,7 @@ def test_the_length_of_a_record_counts_itself(length: int) -> None:
         assert len(digits) + 1 + rest.index(b"\n") + 1 == int(digits)
 
 
-@spec("LAYER-5", "LAYER-6")
+@pytest.mark.spec("LAYER-5", "LAYER-6")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -187,7 +185,7 @@ def test_what_no_layer_can_have_is_refused(fields: dict[str, object]) -> None:
 # --- the reader ----------------------------------------------------------------------------------------------
 
 
-@spec("LAYER-32")
+@pytest.mark.spec("LAYER-32")
 @pytest.mark.parametrize(
     ("name", "path"),
     [
@@ -207,7 +205,7 @@ def test_paths_are_normalised(name: bytes, path: str) -> None:
     assert one(raw.file(name)).path == path
 
 
-@spec("LAYER-32")
+@pytest.mark.spec("LAYER-32")
 @pytest.mark.parametrize("name", [b"./", b".", b"/", b"/./"])
 def test_the_root_is_the_empty_path(name: bytes) -> None:
     assert one(raw.block(name, type=b"5"))[:2] == ("", "directory")
@@ -278,7 +276,7 @@ def test_any_number_of_zeros_may_end_an_archive(zeros: int) -> None:
     assert members(bytes(zeros)) == []
 
 
-@spec("LAYER-33")
+@pytest.mark.spec("LAYER-33")
 def test_pax_goes_before_the_header() -> None:
     data = raw.pax(
         (b"linkpath", b"l" * 200),

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from ociassemble.content import compress
 from ociassemble.content.compress import CompressionError
 
-spec = pytest.mark.spec
 TEXT = bytes(range(256)) * 8
 CODECS = ("gzip", "xz", "bzip2", "zstd")
 
@@ -45,7 +44,7 @@ def refused(codec: str, data: bytes) -> str:
     return str(caught.value)
 
 
-@spec("LAYER-31")
+@pytest.mark.spec("LAYER-31")
 @pytest.mark.parametrize("codec", CODECS)
 def test_cut_at_every_byte(codec: str) -> None:
     data = encode(codec, TEXT)
@@ -56,7 +55,7 @@ def test_cut_at_every_byte(codec: str) -> None:
         refused(codec, data + data[:end])
 
 
-@spec("LAYER-31")
+@pytest.mark.spec("LAYER-31")
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("after", [b"\0", b"x", bytes(512), b"garbage" * 20000, b"\x1f", b"\x28\xb5", b"B"])
 def test_nothing_may_follow(codec: str, after: bytes) -> None:
@@ -70,7 +69,7 @@ def test_another_format(codec: str, other: str) -> None:
         refused(codec, TEXT if other == "none" else encode(other, TEXT))
 
 
-@spec("LAYER-31")
+@pytest.mark.spec("LAYER-31")
 @pytest.mark.parametrize("codec", CODECS)
 def test_every_flipped_bit_is_noticed_or_harmless(codec: str) -> None:
     """A flip may hit a field that says nothing (a time); then the content is the same. It is never other content."""
@@ -103,7 +102,7 @@ GZIP: dict[str, bytes] = {
 }
 
 
-@spec("LAYER-31")
+@pytest.mark.spec("LAYER-31")
 @pytest.mark.parametrize("case", GZIP)
 def test_gzip(case: str) -> None:
     refused("gzip", GZIP[case])
@@ -138,7 +137,7 @@ ZSTD: dict[str, bytes] = {
 }
 
 
-@spec("LAYER-31")
+@pytest.mark.spec("LAYER-31")
 @pytest.mark.parametrize("case", ZSTD)
 def test_zstd(case: str) -> None:
     refused("zstd", ZSTD[case])
@@ -152,7 +151,7 @@ XZ: dict[str, bytes] = {
 }
 
 
-@spec("LAYER-31")
+@pytest.mark.spec("LAYER-31")
 @pytest.mark.parametrize("case", XZ)
 def test_xz(case: str) -> None:
     refused("xz", XZ[case])
@@ -171,7 +170,7 @@ def drain(codec: str, data: bytes) -> tuple[int, int]:
         tracemalloc.stop()
 
 
-@spec("LAYER-31")
+@pytest.mark.spec("LAYER-31")
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_bomb_takes_time_but_no_memory(codec: str) -> None:
     size = 64 << 20

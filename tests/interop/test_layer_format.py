@@ -19,7 +19,6 @@ from tests.content.test_compress import DATA, packed
 from tests.peers import find, require
 
 pytestmark = pytest.mark.interop
-spec = pytest.mark.spec
 
 
 def archive() -> bytes:
@@ -57,7 +56,7 @@ def described(data: bytes) -> list[tuple[object, ...]]:
     ]
 
 
-@spec("LAYER-22")
+@pytest.mark.spec("LAYER-22")
 def test_programs_for_gzip_read_it() -> None:
     blob = packed(DATA, compress.codec("gzip"), jobs=2)
     programs = [path for name in ("gzip", "pigz", "unpigz", "igzip") if (path := find(name))]
@@ -67,7 +66,7 @@ def test_programs_for_gzip_read_it() -> None:
         run(program, "-t", input=blob)
 
 
-@spec("LAYER-1", "LAYER-2")
+@pytest.mark.spec("LAYER-1", "LAYER-2")
 def test_programs_for_tar_read_it(tmp_path: Path) -> None:
     data = archive()
     expected = described(data)
@@ -90,7 +89,7 @@ def test_programs_for_tar_read_it(tmp_path: Path) -> None:
                 assert here.is_dir()
 
 
-@spec("LAYER-24")
+@pytest.mark.spec("LAYER-24")
 def test_gnu_tar_finds_nothing_to_say_about_the_owners() -> None:
     listing = run(require("tar").path, "--numeric-owner", "-tvf", "-", input=archive()).decode()
     assert "1000650000/70000" in listing
@@ -117,7 +116,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 FORMATS = ["v7", "oldgnu", "gnu", "ustar", "posix"]
 
 
-@spec("LAYER-33", "LAYER-34")
+@pytest.mark.spec("LAYER-33", "LAYER-34")
 @pytest.mark.parametrize("format", FORMATS)
 def test_we_read_what_gnu_tar_writes(tree: Path, format: str, tmp_path: Path) -> None:
     peer = require("tar")
@@ -159,7 +158,7 @@ for text in ("gzip:3", "gzip:9", "zstd:9"):
 """
 
 
-@spec("LAYER-24")
+@pytest.mark.spec("LAYER-24")
 @pytest.mark.parametrize("number", range(4))
 def test_the_cpu_changes_nothing(number: int) -> None:
     """zlib-ng picks its code by the CPU: an old model has none of what this machine's own run used."""
