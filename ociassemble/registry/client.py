@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import BinaryIO, TypeVar
@@ -37,6 +38,7 @@ from ociassemble.registry.upload import Uploader
 MAX_MANIFEST = 4 << 20  # bytes; registries need not take more
 _MAX_PAGES = 1000
 _PAGE = 4 << 20  # bytes
+_LINK = re.compile(r"<([^>]*)>([^<]*)")
 _DOCUMENTS = mediatype.INDEXES | mediatype.MANIFESTS
 
 T = TypeVar("T")
@@ -347,8 +349,7 @@ def _names(raw: bytes, key: str, host: str) -> list[str]:
 def _next_page(response: Response) -> str:
     """The URL of the Link with rel=next (RFC 8288), "" on the last page."""
     for header in response.headers("Link"):
-        for link in header.split(",<"):
-            target, _, parameters = link.strip().removeprefix("<").partition(">")
+        for target, parameters in _LINK.findall(header):
             if "next" in parameters.replace('"', " ").replace("=", " ").split() and target:
                 return join(response.url, target)
     return ""

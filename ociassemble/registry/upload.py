@@ -210,6 +210,7 @@ class Uploader:
             response.close()
             if self._is_there(endpoint, repository, descriptor):
                 return
+            raise _Again(errors.RegistryAnswerError(f"`{endpoint.host}` took {descriptor.digest} and does not have it"))
         what = f"{reference.name}@{descriptor.digest}"
         said, error = self._connection.refusal(response, endpoint, repository, what=what, push=True)
         if response.status in backoff.RETRYABLE or response.status == 404 or _SESSION_CODES & set(said.codes):

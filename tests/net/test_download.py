@@ -177,7 +177,7 @@ def test_headers_go_along(server: ScriptedServer, wire: Wire) -> None:
     assert [request.headers["x-a"] for request in server.requests] == ["b", "b"]
 
 
-# --- small documents -----------------------------------------------------------------------------------------
+# --- small documents ------------------------------------------------------------------------------------------
 
 
 def test_a_page_says_where_it_came_from(server: ScriptedServer, wire: Wire) -> None:
@@ -208,7 +208,7 @@ def test_pages_that_are_none(server: ScriptedServer, wire: Wire, answer: Answer,
     assert caught.value.code == code
 
 
-# --- properties ------------------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=25)

@@ -90,7 +90,7 @@ def test_userinfo_of_a_url_becomes_a_header_and_stays_out_of_errors(server: Scri
         assert CANARY not in str(wire.fail(response))
 
 
-# --- unreachable, and what is not --------------------------------------------------------------------------
+# --- unreachable, and what is not -----------------------------------------------------------------------------
 
 
 def test_refused_is_unreachable_at_once(wire: Wire, slept: list[float]) -> None:
@@ -172,7 +172,7 @@ def test_a_plain_request_goes_through_the_proxy_without_leaking(server: Scripted
     assert "authorization" not in server.requests[0].headers
 
 
-# --- retries -----------------------------------------------------------------------------------------------
+# --- retries --------------------------------------------------------------------------------------------------
 
 
 def test_overload_is_waited_for(server: ScriptedServer, wire: Wire, slept: list[float]) -> None:
@@ -241,7 +241,7 @@ def test_a_trickle_is_a_stall(server: ScriptedServer, monkeypatch: pytest.Monkey
         read(Wire(), f"{server.url}/")
 
 
-# --- bodies ------------------------------------------------------------------------------------------------
+# --- bodies ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_an_early_refusal_is_seen(server: ScriptedServer, wire: Wire) -> None:
         thread.join()
 
 
-# --- redirects: credentials never cross an origin ------------------------------------------------------------
+# --- redirects: credentials never cross an origin -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -411,7 +411,7 @@ def test_a_put_is_sent_on_within_its_origin_only(server: ScriptedServer, other: 
     assert other.requests == []
 
 
-# --- offline, schemes ----------------------------------------------------------------------------------------
+# --- offline, schemes -----------------------------------------------------------------------------------------
 
 
 def test_offline_opens_no_socket(server: ScriptedServer) -> None:

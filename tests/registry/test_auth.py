@@ -229,7 +229,7 @@ def test_a_registry_token_is_sent_as_it_is(registry: ChaosRegistry, tokens: Toke
     assert tokens.given == 0
 
 
-# --- secrets stay where they belong ----------------------------------------------------------------------------
+# --- secrets stay where they belong ---------------------------------------------------------------------------
 
 
 def test_credentials_of_one_registry_never_reach_another(
@@ -330,7 +330,7 @@ def test_on_an_insecure_connection_nothing_is_sent_unasked(clock: Clock) -> None
         assert leaked(proxy)
 
 
-# --- token servers that answer badly -----------------------------------------------------------------------------
+# --- token servers that answer badly --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

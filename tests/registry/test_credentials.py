@@ -172,7 +172,7 @@ def test_where_the_files_are() -> None:
     assert standard_sources({}, uid=7).files == (Path("/run/containers/7/auth.json"),)
 
 
-# --- helpers -------------------------------------------------------------------------------------------------
+# --- helpers --------------------------------------------------------------------------------------------------
 
 HELPER = """#!/bin/sh
 read server
