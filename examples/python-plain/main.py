@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from signal import SIGTERM, signal
+from signal import SIGINT, SIGTERM, signal
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -29,7 +29,8 @@ def stop(*_: object) -> None:
 
 if __name__ == "__main__":
     # Process 1 has no default reaction to SIGTERM: without this the runtime waits, and then kills it.
-    signal(SIGTERM, stop)
+    for number in (SIGINT, SIGTERM):
+        signal(number, stop)
     port = int(os.environ.get("PORT", "8080"))
     print(f"listening on port {port}", flush=True)
     with ThreadingHTTPServer(("0.0.0.0", port), Handler) as server:
