@@ -28,8 +28,8 @@ def _asked(lock: Lock, asked: Asked) -> list[str]:
         reasons.append(f"the assembly-version is {ASSEMBLY_VERSION}, locked {lock.assembly_version}")
     if was.base != asked.base:
         reasons.append(f"the base is `{asked.base}`, locked `{was.base}`")
-    if set(was.platforms) != set(asked.platforms):
-        reasons.append(f"the platforms are {_names(asked.platforms)}, locked {_names(was.platforms)}")
+    if unlocked := set(asked.platforms) - set(was.platforms):
+        reasons.append(f"{_names(tuple(unlocked))} is asked for, locked {_names(was.platforms)}")
     if was.kind != asked.kind:
         reasons.append(f"the kind is `{asked.kind}`, locked `{was.kind}`")
     before, now = _flat(was.settings), _flat(asked.settings)
