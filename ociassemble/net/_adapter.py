@@ -47,7 +47,7 @@ class _HTTPSPool(HTTPSConnectionPool):
 class Adapter(requests.adapters.HTTPAdapter):
     """Connections of one trust: our context, not certifi's; shared by all threads (urllib3's pools allow it)."""
 
-    def __init__(self, context: ssl.SSLContext, *, connections: int) -> None:
+    def __init__(self, context: ssl.SSLContext | None, *, connections: int) -> None:
         self._context = context
         super().__init__(pool_connections=connections, pool_maxsize=connections)
 

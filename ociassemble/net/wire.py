@@ -68,7 +68,7 @@ class Wire:
         self._answered: set[Origin] = set()
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._adapters: dict[bool, Adapter] = {}
+        self._adapters: dict[str, Adapter] = {}
 
     def request(
         self,
@@ -214,14 +214,21 @@ class Wire:
     def _adapter(self, url: str) -> Adapter:
         from ociassemble.net import _adapter, trust
 
-        insecure = self.is_insecure(origin(url))
+        where = origin(url)
+        through = proxy.choose(self._proxies, where) or ""
+        kind = "insecure" if self.is_insecure(where) else "verified"
+        if where.scheme == "http" and not through.startswith("https"):
+            kind = "plain"  # reading the certificates takes longer than a request to this machine
         with self._lock:
-            adapter = self._adapters.get(insecure)
+            adapter = self._adapters.get(kind)
             if adapter is None:
-                if insecure:
+                context = None
+                if kind == "insecure":
                     _adapter.silence_warnings()
-                context = trust.unverified() if insecure else trust.context(self._trust)
-                adapter = self._adapters[insecure] = _adapter.Adapter(context, connections=self._connections)
+                    context = trust.unverified()
+                elif kind == "verified":
+                    context = trust.context(self._trust)
+                adapter = self._adapters[kind] = _adapter.Adapter(context, connections=self._connections)
             return adapter
 
 

@@ -33,6 +33,7 @@ class Exchange(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = 300  # seconds without a byte
     wbufsize = 64 << 10
+    disable_nagle_algorithm = True
     _left: int | None = 0
 
     def _announced(self) -> int | None:
