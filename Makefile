@@ -14,7 +14,7 @@ BIN := .venv/bin
 READY := .make/ready-$(shell { cat pyproject.toml; pwd; } | cksum | tr ' ' '-')
 JOBS ?= 2
 
-.PHONY: help demo test test-long lint types peers clean setup
+.PHONY: help demo test test-long lint peers clean setup
 
 help:
 	@sed -n '2,6s/^# //p' Makefile
@@ -36,17 +36,15 @@ demo: $(READY)
 lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-
-types: $(READY)
 	@$(BIN)/mypy
 
 peers: $(READY)
 	@tests/peers/install
 
-test: $(READY) peers lint types
+test: $(READY) peers lint
 	@$(BIN)/pytest -n $(JOBS) -m "not long" --durations=8 --durations-min=2 -rs $(ARGS)
 
-test-long: $(READY) peers lint types
+test-long: $(READY) peers lint
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(JOBS) --durations=15 -rs $(ARGS)
 
 clean:
