@@ -4,13 +4,14 @@ import os
 import platform
 import sys
 import tempfile
+from pathlib import Path
 
 from flask import Flask, jsonify
 
 app = Flask(__name__)
 
 
-def writable(folder: str) -> bool:
+def writable(folder: Path) -> bool:
     """Whether a file can be made in `folder`; on a read-only root it cannot, whatever the permissions say."""
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -26,13 +27,13 @@ def index() -> str:
 
 @app.get("/health")
 def health():
-    standard_library = os.path.dirname(os.__file__)
+    standard_library = Path(os.__file__).parent
     return jsonify(
         status="ok",
         uid=os.getuid(),
         python=platform.python_version(),
         executable=sys.executable,
-        standard_library=standard_library,
+        standard_library=str(standard_library),
         standard_library_writable=writable(standard_library),
-        application_writable=writable(os.path.dirname(os.path.abspath(__file__))),
+        application_writable=writable(Path(__file__).resolve().parent),
     )

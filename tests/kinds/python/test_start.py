@@ -202,6 +202,7 @@ def test_application_objects(text: str, found: str | None, tmp_path: Path) -> No
     assert cmd[-1] == (found or "app.py")
 
 
+@pytest.mark.spec("PY-19")
 def test_the_member_that_is_named_is_the_one_that_starts(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
         "uv.lock": (
