@@ -19,8 +19,8 @@ def describe(raw: bytes, announced: str, what: str) -> Descriptor:
     try:
         document = _wire.parse(raw, what)
     except FormatError as error:
-        kind = f", it is {announced}" if announced and announced not in _DOCUMENTS else ""
-        raise FormatError(f"{what} is not a manifest{kind}", details=[str(error)]) from error
+        said = f" (it is {announced})" if announced and announced not in _DOCUMENTS else ""
+        raise FormatError(f"{what} is not a manifest{said}", details=[str(error)]) from error
     own = document.get("mediaType")
     kind = announced if announced in _DOCUMENTS else own
     if kind in mediatype.INDEXES or (kind not in _DOCUMENTS and "manifests" in document):

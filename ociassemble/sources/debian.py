@@ -7,8 +7,9 @@ anybody. Hosts are parameters, never part of a result.
 from __future__ import annotations
 
 import io
+import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -17,9 +18,11 @@ from urllib.parse import quote, urlsplit
 
 from ociassemble import _pool
 from ociassemble.content import compress
+from ociassemble.content.store import Store
 from ociassemble.content.verify import check
 from ociassemble.errors import Error, FormatError, IntegrityError, NetworkError, NotFoundError, UsageError
 from ociassemble.formats import deb822, debversion
+from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.locked import DebianPackage
@@ -36,6 +39,7 @@ _CLOCK_SLACK = 24 * 3600  # seconds a mirror may be ahead of us
 
 _POOL = re.compile(r"pool/(?:[A-Za-z0-9][A-Za-z0-9+.~_-]*/)+[A-Za-z0-9][A-Za-z0-9+.~_%:-]*\.deb", re.ASCII)
 _SIZE = re.compile(r"[0-9]{1,12}", re.ASCII)
+_MEMORY = "debian-indexes"
 _COMPRESSIONS = ((".xz", "xz"), (".gz", "gzip"), ("", "none"))
 
 
@@ -129,12 +133,14 @@ def resolve(
     verify: Verify,
     now: float,
     jobs: int = 4,
+    store: Store | None = None,
 ) -> dict[str, tuple[DebianPackage, ...]]:
     """For each architecture (Debian's name) the newest version of each package over all suites, sorted by name.
 
     `now` is in seconds since 1970: signed files past their Valid-Until are refused here and nowhere else. Equal
-    versions come from the earlier suite. Raises `StaleError`, `ReleaseError`, `PackageMissingError`, whatever
-    `verify` raises, and the errors of `fetch`.
+    versions come from the earlier suite. What an index said is remembered in `store` by the index's sha256, so that
+    one that did not change is neither fetched nor read again. Raises `StaleError`, `ReleaseError`,
+    `PackageMissingError`, whatever `verify` raises, and the errors of `fetch`.
     """
     releases = _pool.each(lambda suite: _release(mirror, suite, fetch, verify, now), suites, jobs=jobs)
     tasks = [
@@ -146,7 +152,7 @@ def resolve(
 
     def candidates(task: tuple[_Release, str, str]) -> list[DebianPackage]:
         release, component, architecture = task
-        return list(_candidates(release, component, architecture, wanted[architecture], fetch))
+        return _candidates(release, component, architecture, wanted[architecture], fetch, store)
 
     found = _pool.each(candidates, tasks, jobs=jobs)
     result: dict[str, tuple[DebianPackage, ...]] = {}
@@ -214,8 +220,13 @@ def _time(text: str, what: str) -> float:
 
 
 def _candidates(
-    release: _Release, component: str, architecture: str, names: Collection[str], fetch: Fetch
-) -> Iterable[DebianPackage]:
+    release: _Release,
+    component: str,
+    architecture: str,
+    names: Collection[str],
+    fetch: Fetch,
+    store: Store | None,
+) -> list[DebianPackage]:
     """The packages of one index that are wanted; the index is verified before it is decompressed."""
     folder = f"{component}/binary-{architecture}"
     what = f"the package index {release.suite.name}/{folder}"
@@ -226,11 +237,28 @@ def _candidates(
     listed = release.files[f"{folder}/Packages{suffix}"]
     if listed.size > MAX_INDEX:
         raise ReleaseError(f"{what} has {listed.size} bytes, more than {MAX_INDEX}")
+    # What an index says of some names is decided by its bytes alone.
+    key = Digest.of(_wire.canonical([listed.sha256, release.suite.archive, architecture, sorted(names)])).hex
+    remembered = _recalled(store.record(_MEMORY, key)) if store is not None else None
+    if remembered is not None:
+        return remembered
     data = _index(release, folder, listed, fetch, what)
     stream = compress.open_reader(io.BytesIO(data), codec, limit=MAX_INDEX_RAW)
-    for stanza in deb822.scan(stream, names, what):
-        if stanza.get("architecture") in (architecture, "all"):
-            yield _pinned(stanza, release.suite.archive, what)
+    found = [
+        _pinned(stanza, release.suite.archive, what)
+        for stanza in deb822.scan(stream, names, what)
+        if stanza.get("architecture") in (architecture, "all")
+    ]
+    if store is not None:
+        store.put_record(_MEMORY, key, _wire.canonical([item.document() for item in found]))
+    return found
+
+
+def _recalled(raw: bytes | None) -> list[DebianPackage] | None:
+    try:
+        return None if raw is None else [DebianPackage.read(item, "a remembered package") for item in json.loads(raw)]
+    except (ValueError, TypeError, Error):
+        return None  # cut off, or of another time: read the index again
 
 
 def _index(release: _Release, folder: str, listed: deb822.Checksum, fetch: Fetch, what: str) -> bytes:
@@ -278,7 +306,7 @@ def fetch_packages(packages: Iterable[DebianPackage], mirror: Mirror, fetch: Fet
             raise PackageMissingError(
                 f"the mirror no longer has `{package.artifact.filename}`",
                 details=[str(error)],
-                hint="mirrors drop superseded versions: resolve again with `ociassemble lock --upgrade`",
+                hint="mirrors drop superseded versions: resolve again with `ociassemble lock`",
             ) from error
 
     unique = {package.digest: package for package in packages}

@@ -57,6 +57,7 @@ def resolve_packages(
     verify: Verify,
     now: float,
     jobs: int = 4,
+    store: Store | None = None,
 ) -> tuple[tuple[DebianPackage, ...], ...]:
     """The newest packages for `image`, one tuple a platform, in the platforms' order; suites are asked once."""
     names = recipe.image(image).packages
@@ -69,6 +70,7 @@ def resolve_packages(
         verify=verify,
         now=now,
         jobs=jobs,
+        store=store,
     )
     return tuple(found[architecture] for architecture in architectures)
 

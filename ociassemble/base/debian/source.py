@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +11,14 @@ from ociassemble.base.debian.recipe import load
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import Assembled
 from ociassemble.content import compress
-from ociassemble.content.store import Store, ingest_all
-from ociassemble.errors import NotFoundError
+from ociassemble.content.store import Store
 from ociassemble.net import download
 from ociassemble.net.wire import Wire
-from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.locked import DebianPackage
 from ociassemble.progress import Progress
 from ociassemble.sources import debian
-from ociassemble.sources.fetch import bring
-
-_BY_HASH = re.compile(r"/by-hash/SHA256/([0-9a-f]{64})$", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,45 +70,24 @@ class DebianBases:
                 verify=verify_release,
                 now=time.time(),
                 jobs=self.transfers,
+                store=self.store,
             )
 
     def _document(self, url: str, limit: int) -> bytes:
-        """A file of the archive. One that is named by its hash is kept, and not asked for again."""
-        named = _BY_HASH.search(url)
-        digest = Digest.from_hex(named[1]) if named else None
-        if digest is not None:
-            try:
-                with self.store.open(digest) as stream:
-                    return stream.read()
-            except NotFoundError:
-                pass
-        data = download.get(self.wire(), url, limit=limit).data
-        if digest is not None and Digest.of(data) == digest:
-            ingest_all(self.store, (data,), digest)
-        return data
+        return download.get(self.wire(), url, limit=limit).data
 
     def _fetcher(self, packages: Sequence[DebianPackage]) -> Callable[[tuple[ArtifactRef, ...]], None]:
         by_digest = {package.digest: package for package in packages}
 
-        def locate(artifacts: Sequence[ArtifactRef]) -> Mapping[Digest, Sequence[str]]:
-            mirror = debian.discover(self.mirror)
-            return {item.digest: debian.urls(by_digest[item.digest], mirror) for item in artifacts}
+        def one(urls: Sequence[str], ref: ArtifactRef) -> None:
+            download.fetch(
+                self.wire(), urls, ref.digest, ref.size, self.store, label=ref.filename, progress=self.progress
+            )
 
         def fetch(artifacts: tuple[ArtifactRef, ...]) -> None:
-            try:
-                bring(
-                    artifacts,
-                    locate,
-                    wire=self.wire(),
-                    store=self.store,
-                    progress=self.progress,
-                    jobs=self.transfers,
-                )
-            except NotFoundError as error:
-                raise debian.PackageMissingError(
-                    "the mirror no longer has a package that is pinned",
-                    details=[str(error)],
-                    hint="mirrors drop superseded versions: resolve again with `ociassemble lock`",
-                ) from error
+            missing = [by_digest[ref.digest] for ref in artifacts if self.store.size(ref.digest) != ref.size]
+            if missing:  # only then does anybody need a mirror
+                largest = sorted(missing, key=lambda package: -package.size)
+                debian.fetch_packages(largest, debian.discover(self.mirror), one, jobs=self.transfers)
 
         return fetch
