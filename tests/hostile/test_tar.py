@@ -235,7 +235,7 @@ def test_many_members_take_no_memory() -> None:
     one = raw.block(b"a") * 64
 
     class Many(io.RawIOBase):
-        left = 150
+        left = 60
 
         def read(self, size: int = -1) -> bytes:  # type: ignore[override]
             if not self.left:
@@ -252,5 +252,5 @@ def test_many_members_take_no_memory() -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert count == 150 * 64
+    assert count == 60 * 64
     assert peak < 1 << 20

@@ -60,11 +60,6 @@ def test_pythons_tarfile_reads_what_our_writer_writes(
                 assert content.read() == data
 
 
-@given(ENTRIES)
-def test_every_header_is_a_whole_number_of_blocks(entries: list[tuple[str, str, int, int, int, bytes, str]]) -> None:
-    assert len(written(entries)) % 512 == 0
-
-
 @given(st.text(max_size=300), st.text(max_size=300), st.sampled_from(sorted(_TYPES)), st.integers(), st.integers())
 def test_the_writer_is_total(path: str, target: str, kind: tar.Kind, size: int, mode: int) -> None:
     try:
