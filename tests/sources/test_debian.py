@@ -238,7 +238,7 @@ def test_a_pin_the_mirror_dropped(archive: Archive, url: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         debian.fetch_packages([pin], debian.discover(url), bring)
     assert caught.value.code == "not-found.debian-package"
-    assert "lock --upgrade" in (caught.value.hint or "")
+    assert "ociassemble lock" in (caught.value.hint or "")
 
 
 def test_urls() -> None:
