@@ -174,6 +174,8 @@ def demo(folder: Path) -> None:
 
 def main() -> int:
     """Run the demo; 0 also where no runtime may start a container."""
+    # Asked to stop by a signal, it stops what it started, as after a ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="ociassemble-demo-") as folder:
         try:
             demo(Path(folder))
