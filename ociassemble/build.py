@@ -74,8 +74,7 @@ def build(request: BuildRequest, session: Session) -> BuildResult:
 
 def _target(application: Application, base: BaseImage, packages: tuple[LockedPackage, ...], session: Session) -> Target:
     kind = application.kind.plan(application.tree, application.settings, base.facts, packages)
-    for decision, evidence in kind.reasons:
-        session.progress.info(f"{base.facts.platform}: {decision} ({evidence})")
+    session.explain(kind.reasons, base.facts.platform)
     plan = ImagePlan(
         platform=base.image.platform,
         layers=tuple(ground(layer, base.facts) for layer in kind.layers),

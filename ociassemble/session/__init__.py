@@ -34,7 +34,7 @@ from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.lock import FILENAME, Lock
 from ociassemble.plan.locked import LockedFacts
-from ociassemble.plan.plan import FileItem, LayerPlan
+from ociassemble.plan.plan import FileItem, LayerPlan, Reason
 from ociassemble.progress import Progress
 from ociassemble.project import settings as project_settings
 from ociassemble.project import tree as project_tree
@@ -340,6 +340,13 @@ class Session:
             jobs=self.jobs,
             progress=self.progress,
         )
+
+    def explain(self, reasons: Sequence[Reason], platform: Platform) -> None:
+        """Say what was decided for the user, and on what evidence."""
+        for decision, evidence in reasons:
+            warning = decision.removeprefix("warning: ")
+            say = self.progress.info if warning == decision else self.progress.warn
+            say(f"{platform}: {warning} ({evidence})")
 
     def tell(self, findings: Sequence[Finding], platform: Platform) -> None:
         """Say what `prove` found, errors aside: those are raised."""
