@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _FENCE = b"[tool.uv]\nmanaged = false\nenvironments = [\"sys_platform == 'linux'\"]\n"
 _ANSWER = "pylock.ociassemble.toml"
 _MINOR = re.compile(r"[0-9]+\.[0-9]+", re.ASCII)
+_NO_BINARY_OPTION = re.compile(r"(?m)^[^#\n]*--no-binary(?:\s+|=)(?!:none:)\S+")
+_REMOTE = re.compile(r"(?m)^\s*(?:-r|-c|--requirements?|--constraints?)[\s=]*[A-Za-z][A-Za-z0-9+.-]*://")
 _NO_BINARY = ("no-binary", "no-binary-package")
 
 
@@ -168,7 +170,7 @@ def _seed(previous: Iterable[tuple[str, str, ArtifactRef]], upgrade: Upgrade) ->
 
 
 def _refuse_builds(environment: Mapping[str, str], home: Path, folder: Path, copies: Mapping[str, bytes]) -> None:
-    """Settings by which uv would build a package in spite of `--only-binary :all:`."""
+    """What would make uv build a package in spite of `--only-binary :all:`, wherever it is written."""
     from ociassemble.sources import uv_config
 
     project = {name: copies[name] for name in ("uv.toml", "pyproject.toml") if name in copies}
@@ -182,3 +184,17 @@ def _refuse_builds(environment: Mapping[str, str], home: Path, folder: Path, cop
                         f"`{key}` in uv's settings ({where.name}) asks for a build from source, which is never done",
                         hint="take it out, or lock with `uv lock`: a uv.lock is read without building",
                     )
+    for path, data in copies.items():
+        if path.endswith((".toml", ".whl")):
+            continue
+        text = data.decode("utf-8", "replace").replace("\\\r\n", " ").replace("\\\n", " ")
+        if found := _NO_BINARY_OPTION.search(text):
+            raise BuildForbiddenError(
+                f"`{found[0].strip()}` in `{path}` asks for a build from source, which is never done",
+                hint="remove the line, or build the wheel and pass `--wheel FILE`",
+            )
+        if found := _REMOTE.search(text):
+            raise UnsupportedInputError(
+                f"`{path}` includes a requirements file from a server, which nothing pins",
+                hint="download it into the project's folder",
+            )
