@@ -8,7 +8,7 @@ the way, compressed (digest) and uncompressed (diff_id).
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from ociassemble import _pool
@@ -37,6 +37,14 @@ class Path(NamedTuple):
     layer: int
 
 
+class Found(NamedTuple):
+    """One member of a layer, as it stands there; `data` is its content where that was asked for."""
+
+    path: str
+    item: Path
+    data: bytes | None = None
+
+
 class FileSystem:
     """Paths of an image (relative, normalised), and the content of the few files that were asked for."""
 
@@ -44,21 +52,17 @@ class FileSystem:
         self.paths: dict[str, Path] = {}
         self.files: dict[str, bytes] = {}
         self._children: dict[str, set[str]] = {}
-        self._links: dict[str, str] | None = None
+        self._links: dict[str, str] = {}
+        self._folders: dict[str, str] = {}  # where folders really are; good until a link comes or goes
 
     def links(self) -> dict[str, str]:
         """Symlinks that lead to folders: path -> link text."""
-        texts = self._texts()
+        texts = self._links
         return {path: target for path, target in texts.items() if self._is_folder(real_path(path, texts, last=True))}
 
     def resolve(self, path: str) -> str:
         """Where a path of the image leads, links followed; "" for the root."""
-        return real_path(path.strip("/"), self._texts(), last=True)
-
-    def _texts(self) -> dict[str, str]:
-        if self._links is None:
-            self._links = {path: item.target for path, item in self.paths.items() if item.kind == "symlink"}
-        return self._links
+        return real_path(path.strip("/"), self._links, last=True)
 
     def read(self, path: str) -> bytes | None:
         """The content of a captured file, links followed; None where it was not captured."""
@@ -68,37 +72,55 @@ class FileSystem:
         found = self.paths.get(path)
         return path == "" or (found is not None and found.kind == "directory")
 
-    def apply(self, members: list[tuple[str, Path]], captured: dict[str, bytes], number: int) -> None:
-        """Put one layer on top."""
-        self._links = None
-        for path, item in members:
-            folder, _, name = path.rpartition("/")
+    def apply(self, members: Iterable[Found], number: int) -> None:
+        """Put one layer on top, the `number`th. As in a runtime, `lib/x` goes through a link `lib` to its target."""
+        for path, item, data in members:
+            folder, name = self._place(path)
             if name == ".wh..wh..opq":
                 self._remove_below(folder, number)
             elif name.startswith(".wh."):
-                self._remove(f"{folder}/{name[4:]}".lstrip("/"), number)
-            else:
-                self._put(path, item)
-        self.files.update(captured)
+                self._remove(_join(folder, name[4:]), number)
+            elif item.kind == "hardlink":
+                target = _join(*self._place(item.target))
+                shared = self.paths.get(target, item._replace(kind="file"))
+                self._put(_join(folder, name), shared._replace(layer=number), self.files.get(target))
+            elif name:
+                self._put(_join(folder, name), item, data)
 
-    def _put(self, path: str, item: Path) -> None:
-        if not path:
-            return
+    def _place(self, path: str) -> tuple[str, str]:
+        """The real folder of a path, and its last part, which stands for itself."""
+        folder, _, name = path.rpartition("/")
+        real = self._folders.get(folder)
+        if real is None:
+            real = self._folders[folder] = real_path(folder, self._links, last=True)
+        return real, name
+
+    def _put(self, path: str, item: Path, data: bytes | None) -> None:
         folder = path.rpartition("/")[0]
         if folder and self.paths.get(folder, _FILE).kind != "directory":
-            self._put(folder, _IMPLIED._replace(layer=item.layer))
+            self._put(folder, _IMPLIED._replace(layer=item.layer), None)
         before = self.paths.get(path)
         if before is not None and (before.kind == "directory") != (item.kind == "directory"):
             self._remove(path, item.layer + 1)
-        self.files.pop(path, None)
+        self._forget(path)
         self.paths[path] = item
         self._children.setdefault(folder, set()).add(path)
+        if item.kind == "symlink":
+            self._links[path] = item.target
+            self._folders.clear()
+        if data is not None:
+            self.files[path] = data
+
+    def _forget(self, path: str) -> None:
+        self.files.pop(path, None)
+        if self._links.pop(path, None) is not None:
+            self._folders.clear()
 
     def _remove(self, path: str, below: int) -> None:
         self._remove_below(path, below)
         if path in self.paths and self.paths[path].layer < below and not self._children.get(path):
             del self.paths[path]
-            self.files.pop(path, None)
+            self._forget(path)
             self._children.get(path.rpartition("/")[0], set()).discard(path)
 
     def _remove_below(self, folder: str, below: int) -> None:
@@ -110,6 +132,10 @@ _FILE = Path("file", 0, 0, 0, 0, "", 0)
 _IMPLIED = Path("directory", 0o755, 0, 0, 0, "", 0)
 
 
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
 def read_filesystem(
     image: Image, wanted: Callable[[str], bool], *, progress: Progress, jobs: int, label: str
 ) -> FileSystem:
@@ -118,26 +144,21 @@ def read_filesystem(
     numbered = list(enumerate(image.layers))
     with progress.task("inspect", label, sum(layer.descriptor.size for layer in image.layers)) as task:
 
-        def scan(item: tuple[int, Layer]) -> tuple[list[tuple[str, Path]], dict[str, bytes]]:
-            found = _scan(item[1], wanted, item[0])
+        def scan(item: tuple[int, Layer]) -> list[Found]:
+            found = [_found(member, wanted, item[0]) for member in members(item[1])]
             task.advance(item[1].descriptor.size)
             return found
 
-        for number, (members, captured) in enumerate(_pool.each(scan, numbered, jobs=jobs)):
-            result.apply(members, captured, number)
+        for number, found in enumerate(_pool.each(scan, numbered, jobs=jobs)):
+            result.apply(found, number)
     return result
 
 
-def _scan(layer: Layer, wanted: Callable[[str], bool], number: int) -> tuple[list[tuple[str, Path]], dict[str, bytes]]:
-    found: list[tuple[str, Path]] = []
-    captured: dict[str, bytes] = {}
-    for member in members(layer):
-        kind = "file" if member.kind == "hardlink" else member.kind
-        item = Path(kind, member.mode, member.uid, member.gid, member.size, member.target, number)
-        found.append((member.path, item))
-        if member.kind == "file" and member.size <= MAX_CAPTURE and wanted(member.path):
-            captured[member.path] = b"".join(member.chunks())
-    return found, captured
+def _found(member: tar.Member, wanted: Callable[[str], bool], number: int) -> Found:
+    item = Path(member.kind, member.mode, member.uid, member.gid, member.size, member.target, number)
+    if member.kind == "file" and member.size <= MAX_CAPTURE and wanted(member.path):
+        return Found(member.path, item, b"".join(member.chunks()))
+    return Found(member.path, item)
 
 
 def members(layer: Layer) -> Iterator[tar.Member]:
