@@ -210,7 +210,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     complaints = config.stash[_complaints]
     before, after = config.stash[_before], _tree_state()
     if before is not None and after is not None and before != after:
-        new = sorted(set(after.splitlines()) - set(before.splitlines()))
+        new = sorted(set(after.splitlines()) ^ set(before.splitlines()))
         complaints.append("the test run changed the working tree:\n  " + "\n  ".join(new))
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     skipped = sum(
