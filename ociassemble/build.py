@@ -43,7 +43,7 @@ def planned(request: BuildRequest, session: Session) -> Planned:
     bases = session.bases(request, settings, lock).resolve(name, application.platforms, settings.base_source)
     refuse_fallback(bases, session.pushed_to(request))
     lock = session.confirmed(request, lock, bases)
-    supply = session.packages(application, settings)
+    supply = session.packages(request, application, settings)
     packages = supply.of([base.facts for base in bases], lock)
     targets = tuple(_target(application, *pair, session) for pair in zip(bases, packages, strict=True))
     created = session.created(request, lock)

@@ -15,14 +15,31 @@ from ociassemble.cli.start import session
 @click.command(cls=Command)
 @asking
 @click.option("--no-base", is_flag=True, help="Leave the base open: one lock for a base that moves.")
+@click.option(
+    "--upgrade",
+    multiple=True,
+    is_flag=False,
+    flag_value="*",
+    metavar="[NAME]",
+    help="Let versions move: all, or those of NAME.",
+)
 @click.option("--check", is_flag=True, help="Fail if the lock would change; write nothing.")
 @click.pass_context
-def lock(ctx: click.Context, /, no_base: bool, check: bool, **given: Any) -> None:
-    """Write APP's ociassemble.lock: base, packages and dependency layers by digest."""
+def lock(ctx: click.Context, /, no_base: bool, upgrade: tuple[str, ...], check: bool, **given: Any) -> None:
+    """Write APP's ociassemble.lock: base, packages and dependency layers by digest.
+
+    Versions of packages stay as they are in the lock that is there, where they still fit; the base is resolved anew.
+    """
     from ociassemble.operations import lock as make
     from ociassemble.operations import write_lock
 
-    asked = replace(request(given), use_lock=False, pin_base=not no_base)
+    asked = replace(
+        request(given),
+        use_lock=False,
+        pin_base=not no_base,
+        keep="*" not in upgrade,
+        upgrade=tuple(name for name in upgrade if name != "*"),
+    )
     with session(ctx) as (this, console):
         found, _ = make(asked, this)
         path = this.lock_path(asked)

@@ -35,7 +35,7 @@ class Host:
     """What of the host resolving and fetching need, as plain values and things to call."""
 
     index: Callable[[], IndexSettings]
-    resolve: Callable[[ResolveRequest, Application, BaseFacts, IndexSettings], Resolution]
+    resolve: Callable[[ResolveRequest, BaseFacts, IndexSettings], Resolution]
     wire: Callable[[], Wire]
     store: Store
     progress: Progress
@@ -96,7 +96,7 @@ class Packages:
         if request is None:
             return [() for _ in facts]
         with self._host.progress.task("resolve", request.primary):
-            resolution = self._host.resolve(request, application, facts[0], self._index)
+            resolution = self._host.resolve(request, facts[0], self._index)
         self._resolution = resolution
         self._asked_now = request.form in ("requirements", "pyproject")
         chosen = [application.kind.select(request, resolution, item) for item in facts]

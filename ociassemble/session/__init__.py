@@ -23,7 +23,7 @@ from ociassemble.errors import UsageError
 from ociassemble.kinds.protocol import Resolution, ResolveRequest
 from ociassemble.layer.build import BuiltLayer, Materials, build_layers
 from ociassemble.layer.entry import Content
-from ociassemble.lock.application import MAX_LOCK, Application, fresh_lock, refused
+from ociassemble.lock.application import MAX_LOCK, Application, fresh_lock, read_lock, refused
 from ociassemble.lock.freshness import stale
 from ociassemble.lock.packages import Host, Packages
 from ociassemble.oci.digest import Digest
@@ -255,12 +255,12 @@ class Session:
             jobs=self.jobs,
         )
 
-    def packages(self, application: Application, settings: Settings) -> Packages:
+    def packages(self, request: BuildRequest, application: Application, settings: Settings) -> Packages:
         """What answers which packages an application has, and fetches them."""
         return Packages(
             Host(
                 index=lambda: self._index(application, settings),
-                resolve=self._resolve,
+                resolve=lambda asked, facts, index: self._resolve(request, application, asked, facts, index),
                 wire=lambda: self.wire,
                 store=self.store,
                 progress=self.progress,
@@ -270,13 +270,20 @@ class Session:
         )
 
     def _resolve(
-        self, request: ResolveRequest, application: Application, facts: BaseFacts, index: IndexSettings
+        self,
+        request: BuildRequest,
+        application: Application,
+        asked: ResolveRequest,
+        facts: BaseFacts,
+        index: IndexSettings,
     ) -> Resolution:
-        from ociassemble.lock.resolve import resolve
+        from ociassemble.lock.resolve import Upgrade, resolve
 
         environment = self.environment
+        before = read_lock(self.lock_path(request)) if request.keep else None
+        locked = [package for item in before.platforms.values() for package in item.packages] if before else []
         return resolve(
-            request,
+            asked,
             lambda path: application.tree.bytes_of(path, MAX_LOCK),
             minor=facts.python.minor if facts.python else "",
             index=index,
@@ -286,6 +293,8 @@ class Session:
             prefix=environment.prefix,
             trust=self.trust,
             offline=self.options.offline,
+            previous=locked,
+            upgrade=Upgrade(names=request.upgrade),
             progress=self.progress,
         )
 

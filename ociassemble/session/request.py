@@ -24,6 +24,8 @@ class BuildRequest:
     use_lock: bool = True
     use_cache: bool = True
     pin_base: bool = True  # for `lock`: False leaves the base open
+    keep: bool = False  # for `lock`: keep the versions of the lock that is there, where they still fit
+    upgrade: tuple[str, ...] = ()  # and of these, let go of those packages all the same
     pull: str = "always"
     created: str | None = None  # seconds since 1970, "git" or "now"
 
