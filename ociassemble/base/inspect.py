@@ -16,11 +16,12 @@ from ociassemble.plan.facts import BaseFacts, DirectoryFact, PythonFacts
 from ociassemble.progress import Progress
 
 # Bumped when what is read from a base changes: the cached facts of older versions are then not looked at.
-_VERSION = 1
+_VERSION = 2
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PYTHON = re.compile(r"python(3\.\d+)(t?)", re.ASCII)
 _MUSL = re.compile(r"(?:usr/)?lib/ld-musl-[a-z0-9_]+\.so\.1", re.ASCII)
 _GLIBC = re.compile(r"(?:usr/)?lib(?:64)?(?:/[a-z0-9_]+-linux-gnu[a-z0-9]*)?/libc\.so\.6", re.ASCII)
+_SAID = re.compile(rb"GNU C Library [^\n]{0,80}version (\d+\.\d+)")
 _WANTED = re.compile(
     r"(?:usr/lib|etc)/os-release|var/lib/dpkg/status(?:\.d/[^/]+)?|(?:usr/)?lib/apk/db/installed|" + _GLIBC.pattern,
     re.ASCII,
@@ -34,7 +35,7 @@ def read_facts(image: Image, store: Store, *, progress: Progress, jobs: int, lab
     if cached is not None:
         try:
             return BaseFacts.from_document(json.loads(cached))
-        except (ValueError, KeyError, TypeError, Error):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Error):
             pass  # written by something else, or cut off: read the base again
     found = read_filesystem(image, _wanted, progress=progress, jobs=jobs, label=label)
     facts = facts_of(image, found)
@@ -108,7 +109,8 @@ def _packages(files: FileSystem) -> Iterator[tuple[str, str]]:
             except Error:
                 continue
             for stanza in stanzas:
-                if "package" in stanza and "not-installed" not in stanza.get("status", ""):
+                # status.d has no `Status`; "deinstall ok config-files" is of a package that is gone.
+                if "package" in stanza and stanza.get("status", "installed").split()[-1:] == ["installed"]:
                     yield stanza["package"], stanza.get("version", "")
         elif path.endswith("apk/db/installed"):
             for block in raw.decode("utf-8", "replace").split("\n\n"):
@@ -118,19 +120,17 @@ def _packages(files: FileSystem) -> Iterator[tuple[str, str]]:
 
 
 def _libc(files: FileSystem, packages: Mapping[str, str]) -> tuple[str, str]:
-    if any(_MUSL.fullmatch(path) for path in files.paths):
-        return "musl", _short(packages.get("musl", ""))
     found = [path for path in files.paths if _GLIBC.fullmatch(path)]
+    said = [match[1].decode() for path in found if (match := _SAID.search(files.read(path) or b""))]
+    # A Debian with the package `musl` is glibc's; an Alpine with a layer of compatibility has a libc.so.6 of its own.
+    if not said and not (found and "libc6" in packages) and any(_MUSL.fullmatch(path) for path in files.paths):
+        return "musl", _short(packages.get("musl", ""))
     if not found:
         return "", ""
     for name in ("libc6", "glibc"):
         if name in packages:
             return "glibc", _short(packages[name])
-    for path in found:
-        said = re.search(rb"GNU C Library [^\n]{0,80}version (\d+\.\d+)", files.read(path) or b"")
-        if said:
-            return "glibc", said[1].decode()
-    return "glibc", ""
+    return "glibc", said[0] if said else ""
 
 
 def _short(version: str) -> str:
