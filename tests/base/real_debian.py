@@ -76,7 +76,7 @@ def real_mirror(
         data = path.read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
         # A security update that became part of a point release is in both archives.
-        for archive, place in (found for archive, index in indexes for found in _place(archive, index, sha256)):
+        for archive, place in (found for item in indexes for found in _place(*item, sha256)):
             chosen[path.name.partition("_")[0]] = Chosen(place.rpartition("/")[2], len(data), sha256)
             _write(root / archive / place, data)
     return RealMirror(root, chosen)
