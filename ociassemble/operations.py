@@ -155,10 +155,7 @@ def _drained(blob: Blob) -> Iterator[str]:
 def lock_of(plan: Planned, previous: Lock | None, *, pin_base: bool) -> Lock:
     """The lock that records a built plan; `created` is the previous lock's where nothing else moved."""
     platforms = {str(target.plan.platform): _locked(target, pin_base=pin_base) for target in plan.targets}
-    new = Lock(created=plan.created, asked=plan.application.asked, platforms=platforms)
-    if previous is not None and replace(new, created=previous.created) == previous:
-        return previous
-    return new
+    return Lock(created=plan.created, asked=plan.application.asked, platforms=platforms).after(previous)
 
 
 def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:

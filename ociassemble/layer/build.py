@@ -76,12 +76,11 @@ def build_layers(
     found = [find_layer(plan, codec(plan), store) if use_records else None for plan in plans]
     missing = [plan for plan, layer in zip(plans, found, strict=True) if layer is None]
     fetch(tuple({ref.digest: ref for plan in missing for ref in artifacts_of(plan)}.values()))
-    # The heaviest first, and as many at once as there are cores: one big layer alone still compresses on all of them.
-    inner = max(1, jobs // max(1, len(missing)))
 
     def write(plan: LayerPlan) -> BuiltLayer:
-        return build_layer(plan, materials, codec(plan), store, jobs=inner, progress=progress)
+        return build_layer(plan, materials, codec(plan), store, jobs=jobs, progress=progress)
 
+    # The heaviest first, each with all the threads: one that is left alone at the end still compresses on every core.
     heavy = sorted(missing, key=lambda plan: -sum(ref.size for ref in artifacts_of(plan)))
     made = dict(zip(map(id, heavy), _pool.each(write, heavy, jobs=jobs), strict=True))
     return tuple(layer or made[id(plan)] for plan, layer in zip(plans, found, strict=True))

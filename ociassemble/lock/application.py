@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ociassemble.errors import PolicyError
+from ociassemble.content.verify import BLOCK
+from ociassemble.errors import PolicyError, ProjectError
 from ociassemble.kinds.protocol import ApplicationKind, ResolveRequest
 from ociassemble.kinds.registry import choose
 from ociassemble.lock.freshness import stale
@@ -23,6 +25,12 @@ class LockStaleError(PolicyError):
     """The lock does not answer what is asked, under `--locked` or in CI."""
 
     code = "policy.locked"
+
+
+class WheelFileError(ProjectError):
+    """`--wheel` names something that is no readable wheel."""
+
+    code = "project.wheel"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +59,8 @@ def recognise(
     base = settings.base or kind.default_base
     request = kind.request(tree, settings, None)
     inputs = {path: Digest.of(tree.bytes_of(path, MAX_LOCK)) for path in (request.inputs if request else ())}
+    # A wheel that is built anew under its old name is another input.
+    inputs |= {path.name: _digest(path) for path in settings.wheels}
     chosen = {key: tuple(value) if isinstance(value, list) else value for key, value in selecting(settings).items()}
     asked = Asked(base, tuple(str(item) for item in platforms), kind.name, chosen, inputs)
     return Application(
@@ -87,3 +97,15 @@ def refused(reasons: tuple[str, ...], name: str, *, strict: bool, progress: Prog
         raise LockStaleError(f"`{name}` is stale", details=reasons, hint="run `ociassemble lock` and commit the result")
     progress.warn(f"`{name}` is stale, resolving again: {'; '.join(reasons)} (`ociassemble lock` writes it anew)")
     return True
+
+
+def _digest(path: Path) -> Digest:
+    """What a user's wheel is: part of what a lock answers."""
+    hashed = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                hashed.update(block)
+    except OSError as error:
+        raise WheelFileError(f"cannot read the wheel `{path}`: {error.strerror}") from error
+    return Digest.from_hex(hashed.hexdigest())

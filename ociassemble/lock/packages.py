@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +9,8 @@ from pathlib import Path
 
 from ociassemble.content.store import Store
 from ociassemble.content.verify import BLOCK
-from ociassemble.errors import ProjectError
 from ociassemble.kinds.protocol import LockedPackage, Resolution, ResolveRequest
-from ociassemble.lock.application import Application
+from ociassemble.lock.application import Application, WheelFileError
 from ociassemble.net.wire import Wire
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
@@ -22,12 +20,6 @@ from ociassemble.progress import Progress
 from ociassemble.sources import python
 from ociassemble.sources.fetch import bring
 from ociassemble.sources.index_settings import IndexSettings
-
-
-class WheelFileError(ProjectError):
-    """`--wheel` names something that is no readable wheel."""
-
-    code = "project.wheel"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,15 +124,3 @@ class Packages:
         except OSError as error:
             raise WheelFileError(f"cannot read the wheel `{path}`: {error.strerror}") from error
         return LockedPackage(name.name, name.version, ArtifactRef(digest, size, path.name))
-
-
-def wheel_digest(path: Path) -> Digest:
-    """What a user's wheel is: part of what a lock answers."""
-    hashed = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while block := stream.read(BLOCK):
-                hashed.update(block)
-    except OSError as error:
-        raise WheelFileError(f"cannot read the wheel `{path}`: {error.strerror}") from error
-    return Digest.from_hex(hashed.hexdigest())

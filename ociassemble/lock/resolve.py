@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ociassemble import _files
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # keeps packages that only other systems need out of the answer.
 _FENCE = b"[tool.uv]\nmanaged = false\nenvironments = [\"sys_platform == 'linux'\"]\n"
 _ANSWER = "pylock.ociassemble.toml"
+_WHEELS = "wheels.ociassemble.txt"
 _MINOR = re.compile(r"[0-9]+\.[0-9]+", re.ASCII)
 _NO_BINARY_OPTION = re.compile(r"(?m)^[^#\n]*--no-binary(?:\s+|=)(?!:none:)\S+")
 _REMOTE = re.compile(r"(?m)^\s*(?:-r|-c|--requirements?|--constraints?)[\s=]*[A-Za-z][A-Za-z0-9+.-]*://")
@@ -57,6 +59,7 @@ def resolve(
     uv: str | None = None,
     trust: Trust = Trust(),  # noqa: B008  (an immutable value)
     offline: bool = False,
+    wheels: Mapping[str, Path] = MappingProxyType({}),
     previous: Iterable[tuple[str, str, ArtifactRef]] = (),
     upgrade: Upgrade = Upgrade(),  # noqa: B008  (an immutable value)
     progress: Progress | None = None,
@@ -65,7 +68,8 @@ def resolve(
 
     `read` gives the bytes of one of the request's inputs. `index` has its default where pip or the settings named
     the indexes. `environment` is the child's whole environment, `python` and `prefix` our own interpreter and
-    installation, `uv` the program, found where None. The versions of `previous` (name, version, artifact) are kept
+    installation, `uv` the program, found where None. `wheels` are the user's own, by normalised name: uv takes them for
+    whatever asks for that name. The versions of `previous` (name, version, artifact) are kept
     where they still fit and `upgrade` does not let them go.
 
     Raises `ToolMissingError`, and what `lock.uv` makes of uv's errors.
@@ -101,6 +105,9 @@ def resolve(
             if seed := _seed(previous, upgrade):
                 _files.write_atomic(folder / _ANSWER, seed)
             arguments = _compile(request, minor, python, upgrade)
+            if wheels:
+                _files.write_atomic(folder / _WHEELS, _overrides(wheels))
+                arguments += ["--override", _WHEELS]
         printed = uv_tool.run(
             program,
             arguments,
@@ -146,6 +153,11 @@ def _compile(request: ResolveRequest, minor: str, python: Path, upgrade: Upgrade
     for name in upgrade.names:
         arguments += ["--upgrade-package", name]
     return arguments + (_choices(request) if request.form == "pyproject" else [])
+
+
+def _overrides(wheels: Mapping[str, Path]) -> bytes:
+    """The user's wheels as requirements that win over all others of their names."""
+    return "".join(f"{name} @ {path.absolute().as_uri()}\n" for name, path in sorted(wheels.items())).encode()
 
 
 def _choices(request: ResolveRequest) -> list[str]:

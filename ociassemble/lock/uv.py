@@ -9,6 +9,7 @@ from pathlib import Path
 from ociassemble import _files, _run
 from ociassemble._run import ToolMissingError
 from ociassemble.errors import AuthError, Error, NetworkError, OfflineError, ProjectError, ToolError
+from ociassemble.kinds.python.errors import NoWheelError
 from ociassemble.net.trust import Trust
 from ociassemble.progress import Progress
 from ociassemble.sources.index_settings import IndexSettings
@@ -40,12 +41,6 @@ class UnresolvableError(ProjectError):
     """No set of versions satisfies what the project asks for."""
 
     code = "project.unresolvable"
-
-
-class WheelMissingError(ProjectError):
-    """A package has no wheel that could be used, and nothing is built from source."""
-
-    code = "project.no-wheel"
 
 
 class BuildForbiddenError(ProjectError):
@@ -210,7 +205,7 @@ def _error(subject: str, said: list[str], status: int, *, offline: bool) -> Erro
         )
     if found := _NO_WHEEL.search(text):
         name = next(item for item in found.groups() if item)
-        return WheelMissingError(
+        return NoWheelError(
             f"`{name}` has no wheel that fits, and packages are never built from source",
             details=details,
             hint="choose a version that has wheels, or build the wheel and pass `--wheel FILE`",

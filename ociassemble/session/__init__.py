@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ociassemble import _files, _pool, _run
+from ociassemble import _pool, _run
 from ociassemble.audit.prove import Finding
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import BaseImage, Resolver
@@ -277,6 +277,7 @@ class Session:
         facts: BaseFacts,
         index: IndexSettings,
     ) -> Resolution:
+        from ociassemble.layer.wheel import wheel_name
         from ociassemble.lock.resolve import Upgrade, resolve
 
         environment = self.environment
@@ -293,6 +294,7 @@ class Session:
             prefix=environment.prefix,
             trust=self.trust,
             offline=self.options.offline,
+            wheels={wheel_name(path.name).name: path for path in application.settings.wheels},
             previous=locked,
             upgrade=Upgrade(names=request.upgrade),
             progress=self.progress,
@@ -315,14 +317,10 @@ class Session:
             folder=tree.root,
             project={name: tree.bytes_of(name, MAX_LOCK) for name in names},
         )
-        if not found.needs_default() or self.options.offline:
+        if self.options.offline:
             return found
         program = uv.find(environment=environment.variables, prefix=environment.prefix, python=environment.python)
-        with _files.temporary_directory() as folder:
-            default = index_settings.ask_default(
-                program, python=environment.python, environment=environment.variables, folder=folder
-            )
-        return found.with_default(default)
+        return index_settings.complete(found, program, python=environment.python, environment=environment.variables)
 
     def layers(
         self,
