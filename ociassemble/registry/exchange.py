@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 _BLOCK = 1 << 20  # bytes
+_LINGER = 64 << 20  # bytes of a refused body that are read all the same
 _STATUSES = {
     "BLOB_UNKNOWN": 404, "BLOB_UPLOAD_UNKNOWN": 404, "BLOB_UPLOAD_INVALID": 416, "DIGEST_INVALID": 400,
     "MANIFEST_BLOB_UNKNOWN": 400, "MANIFEST_INVALID": 400, "MANIFEST_UNKNOWN": 404, "NAME_INVALID": 400,
@@ -55,6 +56,17 @@ class Exchange(BaseHTTPRequestHandler):
                 raise Refused("SIZE_INVALID", "the body broke off")
             self._left -= len(block)
             yield block
+
+    def _linger(self) -> None:
+        """Let a client that is still sending come to the answer: closing on it at once would throw the answer away."""
+        self.wfile.flush()
+        budget = _LINGER
+        while self._left and self._left > 0 and budget > 0:
+            block = self.rfile.read(min(_BLOCK, self._left))
+            if not block:
+                return
+            self._left -= len(block)
+            budget -= len(block)
 
     def _chunks(self) -> Iterator[bytes]:
         while True:

@@ -159,6 +159,7 @@ class _Handler(Exchange):
             self._refuse(Refused("DIGEST_INVALID", str(error)))
         except (Error, OSError) as error:
             self._refuse(Refused("UNSUPPORTED", str(error), status=507 if "space" in str(error) else 500))
+        self._linger()
 
     # --- what there is ---
 
