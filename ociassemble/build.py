@@ -22,7 +22,7 @@ from ociassemble.base.names import expand
 from ociassemble.base.resolve import BaseImage, refuse_fallback
 from ociassemble.image.assemble import image_or_index
 from ociassemble.kinds.protocol import LockedPackage
-from ociassemble.kinds.stated import with_settings
+from ociassemble.kinds.stated import added, with_settings
 from ociassemble.lock.application import Application, recognise
 from ociassemble.plan.ground import ground
 from ociassemble.plan.merge import merge
@@ -77,7 +77,9 @@ def _target(application: Application, base: BaseImage, packages: tuple[LockedPac
     session.explain(kind.reasons, base.facts.platform)
     plan = ImagePlan(
         platform=base.image.platform,
-        layers=tuple(ground(layer, base.facts) for layer in kind.layers),
+        layers=tuple(
+            ground(layer, base.facts) for layer in (*kind.layers, *added(application.tree, application.settings))
+        ),
         config=with_settings(kind.config, application.settings),
         annotations=session.manifest_annotations(application.settings),
     )

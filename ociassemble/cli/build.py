@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from ociassemble.cli.start import session
 @click.option("-o", "--output", multiple=True, metavar="SPEC", help="oci:DIR[:TAG], local:NAME, or a registry.")
 @click.option("--image-refs", type=click.Path(path_type=Path), metavar="FILE", help="Write the result's names there.")
 @click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest there.")
+@click.option("--iidfile", type=click.Path(path_type=Path), metavar="FILE", help="Write the image's id there.")
+@click.option("--metadata-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the JSON result there.")
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", metavar="HOW", help="text, json."
 )
@@ -34,6 +37,8 @@ def build(
     output: tuple[str, ...],
     image_refs: Path | None,
     digest_file: Path | None,
+    iidfile: Path | None,
+    metadata_file: Path | None,
     form: str,
     dry_run: bool,
     **given: Any,
@@ -55,14 +60,19 @@ def build(
                     this.progress.info(f"{target.plan.platform}: would have the layer `{layer.title}`")
             return
         result = run(asked, this)
-        lines = [item.line for item in result.written]
-        if image_refs is not None:
-            _files.write_atomic(image_refs, "".join(f"{line}\n" for line in lines).encode())
-        if digest_file is not None:
-            _files.write_atomic(digest_file, f"{result.node.descriptor.digest}\n".encode())
-        if form == "json":
-            from ociassemble.cli.shown import result_document
+        from ociassemble.cli.shown import image_id, result_document
 
+        lines = [item.line for item in result.written]
+        files = [
+            (image_refs, "".join(f"{line}\n" for line in lines)),
+            (digest_file, f"{result.node.descriptor.digest}\n"),
+            (iidfile, f"{image_id(result)}\n"),
+            (metadata_file, json.dumps(result_document(result), indent=2) + "\n"),
+        ]
+        for path, text in files:
+            if path is not None:
+                _files.write_atomic(path, text.encode())
+        if form == "json":
             console.result_json(result_document(result))
             return
         for line in lines:

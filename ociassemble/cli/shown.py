@@ -107,6 +107,13 @@ def plan_document(plan: Planned) -> dict[str, Any]:
     }
 
 
+def image_id(result: BuildResult) -> str:
+    """What docker calls the image's id: the digest of its config; of an index, its own digest."""
+    if result.node.is_index:
+        return str(result.node.descriptor.digest)
+    return str(result.node.blobs[0].descriptor.digest)
+
+
 def result_document(result: BuildResult) -> dict[str, Any]:
     """What `build --format json` says."""
     return {
