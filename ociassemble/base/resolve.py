@@ -17,7 +17,7 @@ from ociassemble.content.blob import Blob
 from ociassemble.content.store import Store
 from ociassemble.content.verify import BLOCK
 from ociassemble.errors import Error, IntegrityError, OfflineError, PolicyError, UnreachableError
-from ociassemble.image.image import Image, Layer, Node, PlatformMissingError, open_image, select_platform
+from ociassemble.image.image import Image, Layer, Node, open_image, platform_missing, select_platform
 from ociassemble.net.url import is_loopback, origin
 from ociassemble.oci import annotations as keys
 from ociassemble.oci.digest import Digest
@@ -114,7 +114,7 @@ class Resolver:
         if base_source == "debian" or all(isinstance(pin, DebianBase) for pin in pins):
             return self._debian(name, platforms, fell_back=False)
         try:
-            node = self.open(name, None).read()
+            node = self.open(name, None).read(platforms)
         except (UnreachableError, OfflineError) as error:
             if base_source != "auto" or not name.recipe:
                 raise _hinted(error, name) from None
@@ -127,16 +127,12 @@ class Resolver:
 
     def _pinned(self, name: BaseName, platform: Platform) -> BaseImage:
         digest = self.pins[str(platform)].digest
-        return self._image(name, self.open(name, digest).read(), platform)
+        return self._image(name, self.open(name, digest).read([platform]), platform)
 
     def _image(self, name: BaseName, node: Node, platform: Platform) -> BaseImage:
-        chosen = open_image(select_platform(node, platform, name.expanded))
+        chosen = open_image(select_platform(node, platform, name.expanded, "base image"))
         if not chosen.platform.matches(platform):
-            raise PlatformMissingError(
-                f"base image `{name.expanded}` has no {platform} variant",
-                details=[f"available: {chosen.platform}"],
-                hint=f"pass `--platform {chosen.platform}`, or choose a base that has {platform}",
-            )
+            raise platform_missing(name.expanded, platform, [chosen.platform], "base image")
         image = kept(chosen, self.store)
         return BaseImage(name=name, source=name.location.transport, image=image, facts=self._facts(name, image))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from ociassemble.content.blob import Blob
@@ -50,8 +50,20 @@ Fetch = Callable[[Descriptor], bytes]  # a manifest's bytes by descriptor
 OpenBlob = Callable[[Descriptor], Blob]
 
 
-def read_node(root: Descriptor, raw: bytes, fetch: Fetch, blob: OpenBlob, *, depth: int = 0) -> Node:
-    """The graph below a document, each document checked against the descriptor that named it; blobs stay closed."""
+def read_node(
+    root: Descriptor,
+    raw: bytes,
+    fetch: Fetch,
+    blob: OpenBlob,
+    *,
+    wanted: Collection[Platform] = (),
+    depth: int = 0,
+) -> Node:
+    """The graph below a document, each document checked against the descriptor that named it; blobs stay closed.
+
+    With `wanted`, manifests for other platforms are left out, and not asked for: such a node is for choosing an
+    image from, not for writing.
+    """
     check(raw, root.digest, root.size, f"the document {root.digest}")
     if root.media_type in mediatype.INDEXES:
         if depth >= MAX_DEPTH:
@@ -59,7 +71,12 @@ def read_node(root: Descriptor, raw: bytes, fetch: Fetch, blob: OpenBlob, *, dep
         index = Index.parse(raw, root.media_type)
         if len(index.manifests) > MAX_CHILDREN:
             raise FormatError(f"the index {root.digest} names more than {MAX_CHILDREN} manifests")
-        children = tuple(read_node(item, fetch(item), fetch, blob, depth=depth + 1) for item in index.manifests)
+        chosen = [
+            item
+            for item in index.manifests
+            if not wanted or item.platform is None or any(item.platform.matches(platform) for platform in wanted)
+        ]
+        children = tuple(read_node(item, fetch(item), fetch, blob, wanted=wanted, depth=depth + 1) for item in chosen)
         return Node(descriptor=root, raw=raw, children=children)
     manifest = Manifest.parse(raw, root.media_type)
     return Node(descriptor=root, raw=raw, blobs=tuple(blob(item) for item in (manifest.config, *manifest.layers)))
@@ -129,27 +146,45 @@ def open_image(node: Node) -> Image:
     return Image(manifest=manifest, config=config, config_blob=config_blob, layers=layers)
 
 
-def select_platform(node: Node, wanted: Platform, name: str) -> Node:
-    """The manifest node for `wanted`: the node itself, or the first match in an index; `name` is for errors."""
+def select_platform(node: Node, wanted: Platform, name: str, kind: str = "image") -> Node:
+    """The manifest node for `wanted`: the node itself, or the first match in an index.
+
+    `name` and `kind` ("image", "base image") are for errors.
+    """
     if not node.is_index:
         return node
-    for child in node.children:
-        if child.is_index:
-            continue
+    for child in node.walk():
+        if child.is_index or child.blobs[0].descriptor.media_type not in mediatype.CONFIGS:
+            continue  # an artifact has no platform
         platform = child.descriptor.platform
         if platform is None:
             platform = open_image(child).platform
         if platform.matches(wanted):
             return child
-    available = sorted({str(item) for item in platforms_of(node)})
-    raise PlatformMissingError(
-        f"`{name}` has no {wanted} variant",
-        details=[f"available: {', '.join(available)}"] if available else [],
-        hint=f"pass `--platform {available[0]}`, or choose an image that has {wanted}" if available else None,
+    raise platform_missing(name, wanted, platforms_of(node), kind)
+
+
+def platform_missing(
+    name: str, wanted: Platform, available: Collection[Platform], kind: str = "image"
+) -> PlatformMissingError:
+    """The error for an image that has no `wanted` variant; the nearest it has is in the hint."""
+    # The nearest first: the same architecture, then one whose machines can often run the other as well.
+    order = [wanted.architecture, _WIDER.get(wanted.architecture, "")]
+    near = sorted(available, key=lambda item: (item.architecture != order[0], item.architecture != order[1], str(item)))
+    other = "a base" if kind == "base image" else "an image"
+    return PlatformMissingError(
+        f"{'' if kind == 'image' else kind + ' '}`{name}` has no {wanted} variant",
+        details=[f"available: {', '.join(sorted({str(item) for item in available}))}"] if near else [],
+        hint=f"pass `--platform {near[0]}`, or choose {other} that has {wanted}" if near else None,
     )
+
+
+_WIDER = {"arm": "arm64", "386": "amd64"}
 
 
 def platforms_of(node: Node) -> tuple[Platform, ...]:
     """Platforms an index announces, attestations left out; empty for a manifest."""
-    found = (child.descriptor.platform for child in node.children)
-    return tuple(item for item in found if item is not None and item.os not in ("", "unknown"))
+    if not node.is_index:
+        return ()
+    found = Index.parse(node.raw, node.descriptor.media_type).platforms()
+    return tuple(item for item in found if item.os)

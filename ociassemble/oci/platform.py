@@ -94,4 +94,6 @@ class Platform:
         return self.variant or _DEFAULT_VARIANT.get(self.architecture, "")
 
     def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+        """As users write it and locks name it: `linux/arm64` for what some images call `arm64` of the variant `v8`."""
+        usual = self.architecture != "arm" and self.variant == _DEFAULT_VARIANT.get(self.architecture)
+        return "/".join(part for part in (self.os, self.architecture, "" if usual else self.variant) if part)

@@ -7,6 +7,7 @@ land; blobs are written to disk before the document that names them, documents b
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +22,7 @@ from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.document import describe
 from ociassemble.oci.index import Index
+from ociassemble.oci.platform import Platform
 
 _MARK = {"imageLayoutVersion": "1.0.0"}
 _MAX_INDEX = 16 << 20
@@ -41,10 +43,10 @@ class LayoutSource:
         self._digest = digest
         self.name = f"oci:{folder}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
 
-    def read(self) -> Node:
+    def read(self, wanted: Collection[Platform] = ()) -> Node:
         entries = read_index(self._folder)
         chosen = self._choose(entries)
-        return read_node(chosen, self._document(chosen), self._document, self._blob)
+        return read_node(chosen, self._document(chosen), self._document, self._blob, wanted=wanted)
 
     def _choose(self, entries: tuple[Descriptor, ...]) -> Descriptor:
         found = entries

@@ -5,6 +5,7 @@ It is where a build's result goes when nobody says otherwise, and what `run`, `p
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -18,6 +19,7 @@ from ociassemble.oci import _wire
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.document import describe
+from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 
 
@@ -35,9 +37,9 @@ class LocalSource:
         self._reference = reference
         self.name = f"local:{reference}"
 
-    def read(self) -> Node:
+    def read(self, wanted: Collection[Platform] = ()) -> Node:
         descriptor = self._descriptor()
-        return read_node(descriptor, self._document(descriptor), self._document, self._blob)
+        return read_node(descriptor, self._document(descriptor), self._document, self._blob, wanted=wanted)
 
     def _descriptor(self) -> Descriptor:
         digest = self._reference.digest

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
 from ociassemble.content.blob import Blob
 from ociassemble.image.image import Node
 from ociassemble.oci.descriptor import Descriptor
+from ociassemble.oci.platform import Platform
 
 
 class Source(Protocol):
@@ -14,8 +16,11 @@ class Source(Protocol):
 
     name: str
 
-    def read(self) -> Node:
-        """The graph at this name: the name is resolved once, every document is verified, blobs stay closed."""
+    def read(self, wanted: Collection[Platform] = ()) -> Node:
+        """The graph at this name: the name is resolved once, every document is verified, blobs stay closed.
+
+        With `wanted`, manifests for other platforms are not asked for (`read_node`).
+        """
         ...
 
 

@@ -6,6 +6,8 @@ or `never`), with what the tag was when it was last asked for.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ociassemble.content.blob import Blob
 from ociassemble.content.store import Store, ingest_all
 from ociassemble.errors import Error, NotFoundError, OfflineError
@@ -14,6 +16,7 @@ from ociassemble.oci import _wire
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.document import describe
+from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.registry.client import RegistryClient
 
@@ -34,9 +37,9 @@ class RemoteSource:
         self._pull = pull
         self.name = str(reference)
 
-    def read(self) -> Node:
+    def read(self, wanted: Collection[Platform] = ()) -> Node:
         descriptor, raw = self._root()
-        return read_node(descriptor, raw, self._document, self._blob)
+        return read_node(descriptor, raw, self._document, self._blob, wanted=wanted)
 
     def _root(self) -> tuple[Descriptor, bytes]:
         digest = self._reference.digest
