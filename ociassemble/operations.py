@@ -12,7 +12,7 @@ from ociassemble.base.names import expand
 from ociassemble.build import built, planned
 from ociassemble.content.blob import Blob
 from ociassemble.content.verify import BLOCK
-from ociassemble.errors import Error, NotFoundError, PolicyError
+from ociassemble.errors import Error, NotFoundError, PolicyError, UsageError
 from ociassemble.image.assemble import image_or_index
 from ociassemble.image.filesystem import members
 from ociassemble.image.image import Image, Node, open_image, select_platform
@@ -78,7 +78,13 @@ def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
     """
     if request.created is None and not session.environment.variables.get("SOURCE_DATE_EPOCH"):
         request = replace(request, created="now")
-    plan = built(planned(request, session), request, session)
+    plan = planned(request, session)
+    if plan.application.asked.base.startswith("oci:/"):
+        raise UsageError(
+            f"a lock would hold the path `{plan.application.asked.base}` of this machine",
+            hint="name the layout by a relative path, or give it a short name under `bases` in the settings",
+        )
+    plan = built(plan, request, session)
     path = session.lock_path(request)
     return lock_of(plan, read_lock(path), pin_base=request.pin_base), plan
 
