@@ -11,7 +11,6 @@ import platform
 import shutil
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,15 +19,16 @@ import pytest
 
 from ociassemble.attest import openpgp
 from ociassemble.base.debian import recipe as recipes
-from ociassemble.base.debian.assemble import plan_base, resolve_packages
+from ociassemble.base.debian.source import DebianBases
+from ociassemble.base.names import expand
 from ociassemble.content.compress import open_reader
 from ociassemble.content.memory import MemoryStore
 from ociassemble.formats import ldcache
 from ociassemble.image.image import Image
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.locked import DebianPackage
-from ociassemble.sources.debian import discover
-from tests.base.debian_bases import build, fetch
+from ociassemble.progress import Progress
+from tests.base.debian_bases import wire
 from tests.base.real_debian import RealMirror, real_mirror
 from tests.debian_archive import served
 
@@ -44,6 +44,7 @@ ENVIRONMENT = {
 
 class Base(NamedTuple):
     mirror: RealMirror
+    releases: tuple[bytes, ...]
     packages: tuple[DebianPackage, ...]
     image: Image
     root: Path
@@ -54,17 +55,29 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
     recipe = recipes.load()
     names = recipe.image("python3").packages
     mirror = real_mirror(tmp_path_factory.mktemp("apt"), recipe.suites, names)
+    releases = tuple(path.read_bytes() for path in mirror.root.rglob("InRelease"))
+    assert len(releases) == 3
+    store = MemoryStore()
     with served(mirror.root) as url:
-        at = discover(url)
-        (packages,) = resolve_packages(
-            recipe, "python3", [AMD64], at, fetch=fetch, verify=openpgp.verify_release, now=time.time()
-        )
-        image = build(plan_base(recipe, "python3", AMD64, packages), packages, at, MemoryStore())
+        (made,) = _bases(url, store)(expand("distroless/python3", overrides={}), [AMD64], {})
+        # Suites are asked again, indexes and layers are not: the index is gone, and there is one core.
+        for index in mirror.root.rglob("by-hash/SHA256/*"):
+            index.unlink()
+        (again,) = _bases(url, store, jobs=1)(expand("distroless/python3", overrides={}), [AMD64], {})
+        assert again.image.digest == made.image.digest
+        assert again.packages == made.packages
+    image, packages = made.image, made.packages
     root = tmp_path_factory.mktemp("root")
     try:
-        yield Base(mirror, packages, image, root if _unpacked(image, root) else Path())
+        yield Base(mirror, releases, packages, image, root if _unpacked(image, root) else Path())
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _bases(url: str, store: MemoryStore, *, jobs: int = 2) -> DebianBases:
+    return DebianBases(
+        mirror=url, wire=wire, store=store, use_records=True, jobs=jobs, transfers=4, progress=Progress()
+    )
 
 
 def _unpacked(image: Image, root: Path) -> bool:
@@ -109,6 +122,16 @@ def run(root: Path, request: pytest.FixtureRequest) -> object:
     return run
 
 
+@pytest.mark.spec("DEBIAN-INDEX-2")
+def test_the_locked_packages_make_the_same_base_without_any_suite(base: Base) -> None:
+    shutil.rmtree(base.mirror.root / "debian/dists")
+    name = expand("distroless/python3", overrides={})
+    with served(base.mirror.root) as url:
+        (made,) = _bases(url, MemoryStore())(name, [AMD64], {"linux/amd64": base.packages})
+
+    assert made.image.digest == base.image.digest
+
+
 @pytest.mark.spec("DEBIAN-INDEX-4")
 def test_apt_would_choose_the_same_packages(base: Base) -> None:
     ours = {item.name: (item.path.rpartition("/")[2], item.size, item.digest.hex) for item in base.packages}
@@ -117,8 +140,8 @@ def test_apt_would_choose_the_same_packages(base: Base) -> None:
 
 
 def test_a_real_release_with_one_changed_byte(base: Base) -> None:
-    for path in base.mirror.root.rglob("InRelease"):
-        data = bytearray(path.read_bytes())
+    for document in base.releases:
+        data = bytearray(document)
         assert openpgp.verify(bytes(data), openpgp.debian_keyring()).signers
         data[len(data) // 2] ^= 1
         with pytest.raises(openpgp.SignatureError):

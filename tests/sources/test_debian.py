@@ -210,6 +210,33 @@ def test_a_second_mirror_is_asked_where_the_first_has_nothing_or_others_files(ar
     assert found["amd64"][0].digest == Digest.of(b"zones")
 
 
+def test_an_index_that_did_not_change_is_not_fetched_again(archive: Archive, url: str) -> None:
+    asked: list[str] = []
+
+    def noted(url: str, limit: int) -> bytes:
+        asked.append(url.rpartition("/dists/")[2])
+        return fetch(url, limit)
+
+    def once(*names: str) -> tuple[DebianPackage, ...]:
+        asked.clear()
+        return debian.resolve(
+            debian.discover(url), SUITES[:1], {"amd64": names}, fetch=noted, verify=verify, now=NOW, store=store
+        )["amd64"]
+
+    store = MemoryStore()
+    first = once("tzdata", "zlib1g")
+    assert len(asked) == 2
+    assert once("zlib1g", "tzdata") == first
+    assert asked == ["trixie/InRelease"]
+    assert [item.name for item in once("libssl3t64")] == ["libssl3t64"]
+    assert len(asked) == 2
+    archive.suite("debian", "trixie", [DATA._replace(version="2027a-0")])
+    assert once("tzdata")[0].version == "2027a-0"
+    for key in store.records:
+        store.records[key] = b"{"
+    assert once("tzdata")[0].version == "2027a-0"
+
+
 # --- pins ----------------------------------------------------------------------------------------------------
 
 
