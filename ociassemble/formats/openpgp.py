@@ -25,6 +25,7 @@ HASHES = {8: "sha256", 9: "sha384", 10: "sha512"}
 
 _ED25519 = bytes.fromhex("2b06010401da470f01")
 _MAX_PACKET = 1 << 20  # bytes
+_MAX_SIGNATURES = 1 << 16  # bytes in an armour; a signature by RSA-4096 has 0.6 kB
 _BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _BEGIN_SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
 _END_SIGNATURE = b"-----END PGP SIGNATURE-----"
@@ -129,6 +130,8 @@ def _armour(lines: list[bytes]) -> bytes:
         expected = binascii.a2b_base64(checksum, strict_mode=True) if checksum else None
     except binascii.Error as error:
         raise OpenPGPFormatError(f"the signature is not base64: {error}") from error
+    if len(data) > _MAX_SIGNATURES:
+        raise OpenPGPFormatError(f"signatures of {len(data)} bytes")
     if expected is not None and expected != _crc24(data):
         raise OpenPGPFormatError("the checksum of the signature is wrong")
     return data

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ociassemble.errors import FormatError
 from ociassemble.formats import openpgp
 from ociassemble.formats.openpgp import OpenPGPFormatError
-from tests.debian_archive import Key, clearsigned, packet
+from tests.debian_archive import Key, armoured, clearsigned, packet
 
 KEY = Key()
 MESSAGE = clearsigned("A: 1\n- dash\n-\n\ntrailing \t\n", KEY)
@@ -61,6 +61,12 @@ def test_a_wrong_checksum_is_refused() -> None:
     other = bytes([checksum[0] ^ 1, *checksum[1:]])
     with pytest.raises(OpenPGPFormatError, match=r"checksum|base64"):
         openpgp.cleartext(MESSAGE.replace(b"\n=" + checksum, b"\n=" + other))
+
+
+def test_signatures_without_end_are_refused_before_they_cost_time() -> None:
+    huge = armoured(bytes(1 << 17)).encode()
+    with pytest.raises(OpenPGPFormatError, match="bytes"):
+        openpgp.cleartext(MESSAGE[: MESSAGE.index(b"-----BEGIN PGP SIGNATURE")] + huge)
 
 
 def test_packet_headers_old_and_new() -> None:
