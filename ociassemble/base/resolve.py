@@ -207,6 +207,7 @@ def kept_blob(blob: Blob, store: Store) -> Blob:
 
 
 def _hinted(error: Error, name: BaseName) -> Error:
-    if error.hint is None and name.recipe:
-        error.hint = "`--base-source debian` assembles this base from signed Debian packages"
+    if name.recipe:
+        other = "`--base-source debian` assembles this base from signed Debian packages"
+        error.hint = f"{error.hint}; {other}" if error.hint else other
     return error
