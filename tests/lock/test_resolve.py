@@ -17,6 +17,7 @@ import pytest
 from ociassemble._run import ToolMissingError
 from ociassemble.errors import Error, ProjectError
 from ociassemble.kinds.protocol import ResolveRequest
+from ociassemble.kinds.python.errors import NoWheelError
 from ociassemble.lock import uv as uv_tool
 from ociassemble.lock.drift import UvLockStaleError
 from ociassemble.lock.resolve import UnsupportedInputError, Upgrade, resolve
@@ -27,7 +28,6 @@ from ociassemble.lock.uv import (
     ResolverInputError,
     ResolverOfflineError,
     UnresolvableError,
-    WheelMissingError,
 )
 from ociassemble.net.trust import Trust
 from ociassemble.oci.digest import Digest
@@ -305,8 +305,8 @@ def _source(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("files", "environment", "error"),
     [
-        ({"r.txt": "evil\n"}, {}, WheelMissingError),
-        ({"pyproject.toml": project('["evil"]')}, {}, WheelMissingError),
+        ({"r.txt": "evil\n"}, {}, NoWheelError),
+        ({"pyproject.toml": project('["evil"]')}, {}, NoWheelError),
         ({"pyproject.toml": project('["evil"]', '[tool.uv]\nno-binary-package = ["evil"]\n')}, {}, BuildForbiddenError),
         ({"pyproject.toml": project('["evil"]', "[tool.uv]\nno-binary = true\n")}, {}, BuildForbiddenError),
         ({"pyproject.toml": project('["evil"]', '[tool.uv.pip]\nno-binary = ["evil"]\n')}, {}, BuildForbiddenError),
@@ -354,7 +354,7 @@ def test_settings_in_folders_above_the_copies_are_not_read(host: Host) -> None:
 
     assert host.versions({"r.txt": "one\n"}, "r.txt") == {"one": "1.1"}
     assert host.versions({"pyproject.toml": project('["one"]')}, "pyproject.toml") == {"one": "1.1"}
-    with pytest.raises(WheelMissingError):
+    with pytest.raises(NoWheelError):
         host.text({"r.txt": "evil\n"}, "r.txt")
     assert not mark.exists()
 
