@@ -1,0 +1,55 @@
+"""`python -m tests.digests` builds the fixtures and commits their digests to golden.json.
+
+It refuses to move a diff_id without a new assembly-version, and a layer digest without a new codec, unless it is
+told that this version was never released (`--unreleased`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ociassemble.plan.plan import ASSEMBLY_VERSION
+from tests.digests import builds, codecs, fixture
+
+
+def main() -> int:
+    before = builds.golden() if builds.GOLDEN.exists() else {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        inputs = builds.write_inputs(folder)
+        images: dict[str, Any] = {}
+        for kind in fixture.KINDS:
+            fixture.write(fixture.application(kind), folder / kind)
+            images[kind] = builds.build(kind, folder / kind, inputs, folder / f"{kind}-out")
+    after = {"assemblyVersion": ASSEMBLY_VERSION, "codecs": codecs.digests(jobs=2), "images": images}
+    refused = [] if not before or "--unreleased" in sys.argv else list(broken(before, after))
+    for reason in refused:
+        sys.stderr.write(f"refused: {reason}\n")
+    if refused:
+        return 1
+    builds.GOLDEN.write_text(json.dumps(after, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+    return 0
+
+
+def broken(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Promises of the committed digests that the new ones break."""
+    found = [
+        f"{identity} makes other bytes than it did"
+        for identity, digest in after["codecs"].items()
+        if before["codecs"].get(identity, digest) != digest
+    ]
+    for kind, image in after["images"].items():
+        was = before["images"].get(kind)
+        if was is None:
+            continue
+        if builds.diff_ids(was) != builds.diff_ids(image) and before["assemblyVersion"] == after["assemblyVersion"]:
+            found.append(f"{kind}: diff_ids moved; raise ASSEMBLY_VERSION in ociassemble/plan/plan.py")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
