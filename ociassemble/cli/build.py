@@ -51,7 +51,8 @@ def build(
     from ociassemble.build import build as run
     from ociassemble.build import planned
 
-    asked = replace(request(given), tags=tag, push=push, outputs=output)
+    writes = tuple(path for path in (image_refs, digest_file, iidfile, metadata_file) if path is not None)
+    asked = replace(request(given), tags=tag, push=push, outputs=output, writes=writes)
     with session(ctx) as (this, console):
         if dry_run:
             plan = planned(asked, this)

@@ -18,6 +18,7 @@ from ociassemble.audit.prove import Finding
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import BaseImage, Resolver
 from ociassemble.content import compress
+from ociassemble.content.codec import Codec
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.errors import UsageError
 from ociassemble.kinds.protocol import Resolution, ResolveRequest
@@ -61,6 +62,7 @@ class Session:
         self.environment = environment
         self.options = options
         self.progress = progress
+        self._told: set[str] = set()
         self.jobs = options.jobs or _pool.cores()
         # Waiting for servers costs no CPU: more of it may go on at once than there are cores.
         self.transfers = options.jobs or max(4, self.jobs)
@@ -181,13 +183,18 @@ class Session:
         return Settings().override(**request.flags)
 
     def tree(self, request: BuildRequest, settings: Settings) -> ProjectTree:
-        """The project's folder; outputs and the lock inside it are not part of it."""
+        """The project's folder; outputs, the cache and the lock inside it are not part of it."""
         outputs = [Path(item.path) for item in map(locate, map(from_spec, request.outputs)) if item.transport == "oci"]
         return project_tree.read(
             request.application,
             ignorefile=settings.ignorefile,
             allow_secrets=settings.allow_secrets,
-            leave_out=[*outputs, self.lock_path(request)],
+            leave_out=[
+                *outputs,
+                *request.writes,
+                self.lock_path(request),
+                cache_folder(self.environment, self.options.cache_dir),
+            ],
             home=self.environment.home,
             jobs=self.jobs,
             progress=self.progress,
@@ -332,6 +339,12 @@ class Session:
         """The layers of one image."""
         tree, text = application.tree, application.settings.compression or "gzip"
 
+        def codec(plan: LayerPlan) -> Codec:
+            return compress.parse(text, "application" if plan.role == "application" else "dependencies")
+
+        # With another codec the same layers have other digests: whoever compares two builds must see it.
+        self._once(f"layers: {', '.join(dict.fromkeys(codec(plan).identity for plan in plans))}")
+
         def file(item: FileItem) -> Content:
             packed = tree.packed(item.source)
             assert packed is not None, "plans name packed files only"
@@ -339,7 +352,7 @@ class Session:
 
         return build_layers(
             plans,
-            codec=lambda plan: compress.parse(text, "application" if plan.role == "application" else "dependencies"),
+            codec=codec,
             store=self.store,
             fetch=fetch,
             materials=Materials(artifact=lambda ref: self.store.open_seekable(ref.digest), file=file),
@@ -347,6 +360,12 @@ class Session:
             jobs=self.jobs,
             progress=self.progress,
         )
+
+    def _once(self, text: str) -> None:
+        """Tell what holds for every platform, and is known anew for each."""
+        if text not in self._told:
+            self._told.add(text)
+            self.progress.info(text)
 
     def explain(self, reasons: Sequence[Reason], platform: Platform) -> None:
         """Say what was decided for the user, and on what evidence."""
@@ -366,17 +385,26 @@ class Session:
 
     def created(self, request: BuildRequest, lock: Lock | None) -> str:
         """`created` of the result: what was asked, else SOURCE_DATE_EPOCH, else the lock's time, else the constant."""
+        found, origin = self._created(request)
+        if found:
+            self.progress.info(f"created: {found} ({origin})")
+            return found
+        return lock.created if lock is not None else created.rfc3339(created.CONSTANT)
+
+    def _created(self, request: BuildRequest) -> tuple[str, str]:
+        """What the user or the surroundings say, and who says it: told, because the digest depends on it."""
         if request.created == "now":
-            return created.rfc3339(int(time.time()))
+            return created.rfc3339(int(time.time())), "the clock"
         if request.created == "git":
             argv = ["git", "-C", str(request.application), "log", "-1", "--format=%ct"]
-            return created.from_epoch(_run.run(argv).stdout.decode().strip(), "the time of the last commit")
-        if request.created is not None:
-            return created.from_epoch(request.created, "--source-date-epoch")
-        epoch = self.environment.variables.get("SOURCE_DATE_EPOCH")
-        if epoch:
-            return created.from_epoch(epoch, "SOURCE_DATE_EPOCH")
-        return lock.created if lock is not None else created.rfc3339(created.CONSTANT)
+            origin, epoch = "the time of the last commit", _run.run(argv).stdout.decode().strip()
+        elif request.created is not None:
+            origin, epoch = "--source-date-epoch", request.created
+        elif epoch := self.environment.variables.get("SOURCE_DATE_EPOCH", ""):
+            origin = "SOURCE_DATE_EPOCH"
+        else:
+            return "", ""
+        return created.from_epoch(epoch, origin), origin
 
     def manifest_annotations(self, settings: Settings) -> dict[str, str]:
         """The annotations of each manifest that were asked for."""

@@ -19,6 +19,7 @@ class BuildRequest:
     tags: tuple[str, ...] = ()
     push: bool = False
     outputs: tuple[str, ...] = ()  # as given to -o
+    writes: tuple[Path, ...] = ()  # files the caller will write of the result: no input of the next build
     lockfile: Path | None = None
     locked: bool = False
     use_lock: bool = True
