@@ -2,6 +2,9 @@
 
 Two kinds of write exist: cache writes (temp + rename, no fsync: verified on read and healed by refetching) and
 durable writes (fsync of file and folder, in the order the caller asks), for what a user was promised.
+
+Whatever is temporary is known here by name before it exists: an interrupted run removes all of it (`abandon`), and
+what a killed one left is told from what another process is writing by its `flock`, which ends with the process.
 """
 
 from __future__ import annotations
@@ -12,17 +15,27 @@ import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from ociassemble.errors import DestinationError, Error
+
+_temporary: set[Path] = set()  # files and folders of this process that are to be gone in the end
+_stopping = threading.Event()
 
 
 class DiskFullError(DestinationError):
     """No space, or over quota, while writing."""
 
     code = "destination.disk-full"
+
+
+class StoppedError(DestinationError):
+    """The run was interrupted, and a thread of it would still write."""
+
+    code = "destination.stopped"
 
 
 def translate(error: OSError, path: Path, doing: str) -> Error:
@@ -59,6 +72,35 @@ def directory(path: Path) -> None:
         raise translate(error, path, "create the folder") from error
 
 
+def directories(*paths: Path) -> list[Path]:
+    """Make `paths` and their parents where they are missing; those that were, parents first."""
+    made: list[Path] = []
+    for path in paths:
+        try:
+            for item in reversed([item for item in (path, *path.parents) if not item.exists()]):
+                item.mkdir(exist_ok=True)
+                made.append(item)
+        except OSError as error:
+            remove_empty(made)
+            raise translate(error, path, "create the folder") from error
+    return made
+
+
+def remove_empty(paths: Sequence[Path]) -> None:
+    """Remove those folders of `paths` (parents first) in which nothing is; what else happens is no error."""
+    for path in reversed(paths):
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+
+def move(source: Path, destination: Path) -> None:
+    """Rename a file on one disk, over what may be there."""
+    try:
+        source.replace(destination)
+    except OSError as error:
+        raise translate(error, destination, "write") from error
+
+
 class TemporaryFile:
     """A file being written next to its destination: `commit` renames it there, leaving it removes it.
 
@@ -67,16 +109,24 @@ class TemporaryFile:
     """
 
     def __init__(self, folder: Path, *, prefix: str = ".new-", mode: int = 0o600) -> None:
-        try:
-            descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)
-        except OSError as error:
-            raise translate(error, folder, "create a file in") from error
-        self.path = Path(name)
-        self.file: BinaryIO = os.fdopen(descriptor, "w+b", buffering=0)
+        while True:
+            self.path = _temporary_path(folder, prefix)
+            try:
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                _temporary.discard(self.path)
+                raise translate(error, folder, "create a file in") from error
+            self.file: BinaryIO = os.fdopen(descriptor, "w+b", buffering=0)
+            if _claimed(descriptor):
+                break
+            self.file.close()
+            _temporary.discard(self.path)
         os.fchmod(descriptor, mode)
         self._committed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
+        if _stopping.is_set():
+            raise StoppedError("interrupted")
         view = memoryview(data)
         total = len(view)
         try:
@@ -88,6 +138,8 @@ class TemporaryFile:
 
     def commit(self, destination: Path, *, durable: bool = False, replace: bool = True) -> None:
         """Give the file its final name, atomically."""
+        if _stopping.is_set():
+            raise StoppedError("interrupted")
         try:
             if durable:
                 os.fsync(self.file.fileno())
@@ -110,6 +162,61 @@ class TemporaryFile:
         if not self._committed:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+        _temporary.discard(self.path)
+
+
+def _temporary_path(folder: Path, prefix: str) -> Path:
+    """A name that nobody can guess, noted before anything of that name exists: no interrupt falls in between."""
+    if _stopping.is_set():
+        raise StoppedError("interrupted")
+    path = folder / f"{prefix}{os.urandom(8).hex()}"
+    _temporary.add(path)
+    return path
+
+
+def _claimed(descriptor: int) -> bool:
+    """Lock what was just made; False where another process took it for an orphan in between (`sweep`)."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks: nobody sweeps there either
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def sweep(folder: Path, prefix: str) -> None:
+    """Remove what killed processes left in `folder`: temporary files and folders that no process holds any more."""
+    try:
+        found = [path for path in folder.iterdir() if path.name.startswith(prefix)]
+    except OSError:
+        return
+    for path in found:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_temporary(path)
+        except OSError:
+            pass  # someone is writing it
+        finally:
+            os.close(descriptor)
+
+
+def abandon() -> None:
+    """End of an interrupted run: remove all that is temporary, and let threads that still run write no more."""
+    _stopping.set()
+    for path in list(_temporary):
+        _remove_temporary(path)
+
+
+def _remove_temporary(path: Path) -> None:
+    import shutil
+
+    with contextlib.suppress(OSError):
+        path.unlink() if not path.is_dir() else shutil.rmtree(path, ignore_errors=True)
 
 
 def sync_directory(path: Path) -> None:
@@ -121,9 +228,14 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
-    """Write `data` to `path`: readers see the old bytes or all of the new ones."""
-    with TemporaryFile(path.parent, mode=mode) as temporary:
+def write_atomic(
+    path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False, through: Path | None = None
+) -> None:
+    """Write `data` to `path`: readers see the old bytes or all of the new ones.
+
+    It is written in `through`, a folder on the same disk, else beside `path`.
+    """
+    with TemporaryFile(through or path.parent, mode=mode) as temporary:
         temporary.write(data)
         temporary.commit(path, durable=durable)
 
@@ -151,14 +263,37 @@ def remove_tree(path: Path) -> None:
 @contextlib.contextmanager
 def temporary_directory(prefix: str = "ociassemble-", folder: Path | None = None) -> Iterator[Path]:
     """A private folder that is gone when the block is left."""
+    made = TemporaryDirectory(folder or Path(tempfile.gettempdir()), prefix=prefix)
     try:
-        path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
-    except OSError as error:
-        raise translate(error, folder or Path(tempfile.gettempdir()), "create a folder in") from error
-    try:
-        yield path
+        yield made.path
     finally:
-        remove_tree(path)
+        made.remove()
+
+
+class TemporaryDirectory:
+    """A private folder (0700), ours until `remove`; in `folder`, which is there."""
+
+    def __init__(self, folder: Path, *, prefix: str) -> None:
+        while True:
+            self.path = _temporary_path(folder, prefix)
+            try:
+                self.path.mkdir(mode=0o700)
+            except OSError as error:
+                _temporary.discard(self.path)
+                raise translate(error, folder, "create a folder in") from error
+            with contextlib.suppress(FileNotFoundError):  # swept already: the next name will do
+                self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                if _claimed(self._descriptor):
+                    return
+                os.close(self._descriptor)
+            _temporary.discard(self.path)
+
+    def remove(self) -> None:
+        """Remove the folder and all that is in it."""
+        if self.path in _temporary:
+            remove_tree(self.path)
+            os.close(self._descriptor)
+            _temporary.discard(self.path)
 
 
 @contextlib.contextmanager

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+_GRACE = 1.0  # seconds
 
 
 def cores() -> int:
@@ -25,14 +27,16 @@ def cores() -> int:
 def each(function: Callable[[A], B], items: Iterable[A], *, jobs: int) -> list[B]:
     """`function` over `items`, at most `jobs` at once; results in the order of `items`.
 
-    The first error (or a ctrl-C) cancels what has not begun, waits for what has, and is raised.
+    The first error cancels what has not begun, waits for what has, and is raised. A ctrl-C waits a moment only: a
+    thread that waits for a server cannot be woken.
     """
     work = list(items)
     if jobs <= 1 or len(work) <= 1:
         return [function(item) for item in work]
     executor = ThreadPoolExecutor(max_workers=min(jobs, len(work)))
+    futures: list[Future[B]] = []
     try:
-        futures = [executor.submit(function, item) for item in work]
+        futures += (executor.submit(function, item) for item in work)
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         for future in futures:
             if future in done and future.exception() is not None:
@@ -45,5 +49,9 @@ def each(function: Callable[[A], B], items: Iterable[A], *, jobs: int) -> list[B
             if not future.cancelled() and (error := future.exception()) is not None:
                 raise error
         raise AssertionError("a failed future without an exception")
+    except (KeyboardInterrupt, SystemExit):
+        executor.shutdown(wait=False, cancel_futures=True)
+        wait(futures, timeout=_GRACE)
+        raise
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=False, cancel_futures=True)

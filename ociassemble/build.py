@@ -20,6 +20,7 @@ from dataclasses import replace
 from ociassemble.audit.prove import prove, raise_errors
 from ociassemble.base.names import expand
 from ociassemble.base.resolve import BaseImage, refuse_fallback
+from ociassemble.content.store import healed
 from ociassemble.image.assemble import image_or_index
 from ociassemble.kinds.protocol import LockedPackage
 from ociassemble.kinds.stated import added, with_settings
@@ -30,7 +31,7 @@ from ociassemble.plan.plan import ImagePlan
 from ociassemble.session import Session
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.target import BuildResult, Planned, Target
-from ociassemble.transports.transfer import write
+from ociassemble.transports.transfer import write_all
 
 
 def planned(request: BuildRequest, session: Session) -> Planned:
@@ -64,11 +65,15 @@ def built(plan: Planned, request: BuildRequest, session: Session) -> Planned:
 
 def build(request: BuildRequest, session: Session) -> BuildResult:
     """The whole walk. Nothing that a user can see changes before the last step."""
+    return healed(lambda: _build(request, session), session.progress.warn)
+
+
+def _build(request: BuildRequest, session: Session) -> BuildResult:
     destinations = session.destinations(request)
     plan = built(planned(request, session), request, session)
     images = [target.image(plan.created) for target in plan.targets]
     node = image_or_index(images, session.index_annotations(plan.application.settings))
-    written = [write(node, place, progress=session.progress, jobs=session.transfers) for place in destinations]
+    written = write_all(node, destinations, progress=session.progress, jobs=session.transfers)
     return BuildResult(planned=plan, node=node, written=tuple(written))
 
 

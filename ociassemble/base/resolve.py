@@ -17,7 +17,7 @@ from ociassemble.content.blob import Blob
 from ociassemble.content.store import Store
 from ociassemble.content.verify import BLOCK
 from ociassemble.errors import Error, IntegrityError, OfflineError, PolicyError, UnreachableError
-from ociassemble.image.image import Image, Layer, Node, open_image, platform_missing, select_platform
+from ociassemble.image.image import Image, Node, open_image, platform_missing, select_platform
 from ociassemble.net.url import is_loopback, origin
 from ociassemble.oci import annotations as keys
 from ociassemble.oci.digest import Digest
@@ -130,10 +130,9 @@ class Resolver:
         return self._image(name, self.open(name, digest).read([platform]), platform)
 
     def _image(self, name: BaseName, node: Node, platform: Platform) -> BaseImage:
-        chosen = open_image(select_platform(node, platform, name.expanded, "base image"))
-        if not chosen.platform.matches(platform):
-            raise platform_missing(name.expanded, platform, [chosen.platform], "base image")
-        image = kept(chosen, self.store)
+        image = open_image(select_platform(kept(node, self.store), platform, name.expanded, "base image"))
+        if not image.platform.matches(platform):
+            raise platform_missing(name.expanded, platform, [image.platform], "base image")
         return BaseImage(name=name, source=name.location.transport, image=image, facts=self._facts(name, image))
 
     def _debian(self, name: BaseName, platforms: Sequence[Platform], *, fell_back: bool) -> tuple[BaseImage, ...]:
@@ -185,10 +184,10 @@ def refuse_fallback(bases: Sequence[BaseImage], pushed: Sequence[Reference]) -> 
         )
 
 
-def kept(image: Image, store: Store) -> Image:
-    """`image` with layers that go through the store: fetched once, whoever reads them."""
-    layers = tuple(Layer(blob=kept_blob(layer.blob, store), diff_id=layer.diff_id) for layer in image.layers)
-    return replace(image, layers=layers)
+def kept(node: Node, store: Store) -> Node:
+    """`node` with blobs that go through the store: fetched once, whoever reads them; the next run needs no network."""
+    blobs = tuple(kept_blob(blob, store) for blob in node.blobs)
+    return replace(node, blobs=blobs, children=tuple(kept(child, store) for child in node.children))
 
 
 def kept_blob(blob: Blob, store: Store) -> Blob:

@@ -28,6 +28,7 @@ class DirectoryStore:
         for name in ("blobs/sha256", "blobs/sha512", "partial", "records"):
             _files.directory(root / name)
         self._incoming = root / "partial"
+        _files.sweep(self._incoming, "")
 
     def path(self, digest: Digest) -> Path:
         """Where the blob lies, if it is here."""
@@ -71,7 +72,7 @@ class DirectoryStore:
     def put_record(self, kind: str, key: str, value: bytes) -> None:
         path = self._record_path(kind, key)
         _files.directory(path.parent)
-        _files.write_atomic(path, value, mode=0o600)
+        _files.write_atomic(path, value, mode=0o600, through=self._incoming)
 
     def working(self) -> contextlib.AbstractContextManager[None]:
         """Hold off garbage collection while the block runs."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
 from ociassemble.content.verify import VerifyingReader
 from ociassemble.errors import IntegrityError, NotFoundError
 from ociassemble.oci.digest import Digest
+
+T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,200}", re.ASCII)
 
@@ -20,6 +22,19 @@ class BlobMissingError(NotFoundError):
 
     def __init__(self, digest: Digest) -> None:
         super().__init__(f"the blob {digest} is not in the store")
+        self.digest = digest
+
+
+class SpoiltError(IntegrityError):
+    """A blob of the store went bad (a disk, a power cut); it was removed when that was seen."""
+
+    code = "integrity.stored-blob"
+
+    def __init__(self, digest: Digest) -> None:
+        super().__init__(
+            f"the stored blob {digest} had gone bad, and was removed",
+            hint="build or fetch what it belongs to again",
+        )
         self.digest = digest
 
 
@@ -83,7 +98,23 @@ class HealingReader(VerifyingReader):
             super()._finish()
         except IntegrityError:
             self._discard(self._digest)
-            raise
+            raise SpoiltError(self._digest) from None
+
+
+def healed(action: Callable[[], T], tell: Callable[[str], None]) -> T:
+    """The result of `action`, begun anew where a stored blob turned out bad: its second run finds it missing.
+
+    Each blob is a reason once; `tell` is told of it. What cannot be had again is raised.
+    """
+    seen: dict[Digest, Exception] = {}
+    while True:
+        try:
+            return action()
+        except (SpoiltError, BlobMissingError) as error:
+            if error.digest in seen:
+                raise seen[error.digest] from None
+            seen[error.digest] = error
+            tell(f"{error}: once more, to fetch or build it again")
 
 
 def check_record_name(kind: str, key: str) -> None:

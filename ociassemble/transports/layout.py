@@ -1,12 +1,14 @@
 """OCI image layouts (image-spec image-layout.md): a folder with `oci-layout`, `index.json` and `blobs/`.
 
 `index.json` is read, changed and replaced under a lock, so that two builds writing two tags into one folder both
-land; blobs are written to disk before the document that names them, documents before `index.json`.
+land; blobs are on disk before the document that names them, documents before `index.json`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +27,7 @@ from ociassemble.oci.index import Index
 from ociassemble.oci.platform import Platform
 
 _MARK = {"imageLayoutVersion": "1.0.0"}
+_STAGE = ".ociassemble-"  # how our temporary folder in a layout is called, with something after it
 _MAX_INDEX = 16 << 20
 
 
@@ -89,58 +92,116 @@ class LayoutSource:
 
 
 class LayoutDestination:
-    """One tag of a layout (made if missing). Everything is on disk before `publish` returns."""
+    """One tag of a layout (made if missing). Everything is on disk before `publish` returns.
+
+    Until then all of it is in a temporary folder inside the layout, so that a write that fails leaves the layout
+    (or the place where there was none) as it was, and one that is killed leaves what the next one removes.
+    """
 
     def __init__(self, folder: Path, tag: str = "latest") -> None:
         self._folder = folder
         self._tag = tag or "latest"
+        self._lock = threading.Lock()
+        self._stage: _files.TemporaryDirectory | None = None
+        self._made: list[Path] = []  # folders that were not there, parents first
+        self._staged: set[Digest] = set()
+        self._there: dict[Digest, Blob] = {}  # blobs that need not be written
         self.name = f"oci:{folder}:{self._tag}"
 
     def prepare(self) -> None:
         """Refuse a folder that is something else, before any work is done for it."""
         if self._folder.exists() and not self._folder.is_dir():
-            raise DestinationError(f"`{self._folder}` is not a folder")
-        if self._folder.is_dir() and not (self._folder / "oci-layout").exists() and any(self._folder.iterdir()):
+            raise DestinationError(
+                f"`{self._folder}` is not a folder", hint="a layout is one: choose the name of a folder"
+            )
+        try:
+            there = [] if not self._folder.exists() else [path.name for path in self._folder.iterdir()]
+        except OSError as error:
+            raise _files.translate(error, self._folder, "read") from error
+        if "oci-layout" not in there and any(not name.startswith(_STAGE) for name in there):
             raise DestinationError(
                 f"`{self._folder}` is not empty and not an OCI layout",
                 hint="choose a new folder, or an existing layout",
             )
 
     def put_blob(self, blob: Blob) -> str:
-        path = _blob_path(self._folder, blob.descriptor.digest)
-        if _intact(path, blob.descriptor):
+        digest = blob.descriptor.digest
+        if _intact(_blob_path(self._folder, digest), blob.descriptor):
+            self._there[digest] = blob
             return "exists"
-        self._make()
-        with _files.TemporaryFile(path.parent, mode=0o644) as temporary:
-            with blob.open() as stream:
-                while block := stream.read(BLOCK):
-                    temporary.write(block)
-            temporary.commit(path, durable=True)
+        self._put(digest, blob)
         return "written"
 
     def put_manifest(self, descriptor: Descriptor, raw: bytes) -> None:
-        self._make()
-        _files.write_atomic(_blob_path(self._folder, descriptor.digest), raw, durable=True)
+        _files.write_atomic(self._staging() / descriptor.digest, raw, durable=True)
+        self._staged.add(descriptor.digest)
 
     def publish(self, descriptor: Descriptor, raw: bytes) -> None:
-        self._make()
-        with _files.locked(self._folder, shared=False):
-            entries = read_index(self._folder) if (self._folder / "index.json").exists() else ()
-            kept = [item for item in entries if item.annotations.get(REF_NAME) != self._tag]
-            entry = descriptor.with_(annotations={REF_NAME: self._tag})
-            index = Index.create([*kept, entry])
-            _files.write_atomic(self._folder / "index.json", index.raw, durable=True)
+        self._staging()
+        with _files.locked(self._folder, shared=False), contextlib.ExitStack() as undo:
+            for digest, blob in self._there.items():
+                # Another build may have taken back what it could not publish.
+                if not _blob_path(self._folder, digest).exists():
+                    self._put(digest, blob)
+            folders = sorted({_blob_path(self._folder, digest).parent for digest in self._staged})
+            undo.callback(_files.remove_empty, _files.directories(*folders))
+            for digest in sorted(self._staged):
+                place = _blob_path(self._folder, digest)
+                if not place.exists():
+                    undo.callback(_files.remove, place)
+                _files.move(self._staging() / digest, place)
+            for folder in folders:
+                _files.sync_directory(folder)
+            mark = self._folder / "oci-layout"
+            if not mark.exists():
+                undo.callback(_files.remove, mark)
+                data = json.dumps(_MARK, separators=(",", ":")).encode()
+                _files.write_atomic(mark, data, durable=True, through=self._staging())
+            self._name(descriptor)
+            undo.pop_all()
+        self._clear()
+
+    def withdraw(self) -> None:
+        self._clear()
+        _files.remove_empty(self._made)
 
     def result(self, descriptor: Descriptor) -> str:
         return f"{self.name}@{descriptor.digest}"
 
-    def _make(self) -> None:
-        for name in ("sha256", "sha512"):
-            if name == "sha256" or (self._folder / "blobs" / name).exists():
-                _files.directory(self._folder / "blobs" / name)
-        mark = self._folder / "oci-layout"
-        if not mark.exists():
-            _files.write_atomic(mark, json.dumps(_MARK, separators=(",", ":")).encode())
+    def _put(self, digest: Digest, blob: Blob) -> None:
+        with _files.TemporaryFile(self._staging(), mode=0o644) as temporary:
+            with blob.open() as stream:
+                while block := stream.read(BLOCK):
+                    temporary.write(block)
+            temporary.commit(self._staging() / digest, durable=True)
+        self._staged.add(digest)
+
+    def _name(self, descriptor: Descriptor) -> None:
+        index = self._folder / "index.json"
+        entries = read_index(self._folder) if index.exists() else ()
+        kept = [item for item in entries if item.annotations.get(REF_NAME) != self._tag]
+        entry = descriptor.with_(annotations={REF_NAME: self._tag})
+        _files.write_atomic(index, Index.create([*kept, entry]).raw, durable=True, through=self._staging())
+
+    def _staging(self) -> Path:
+        """The temporary folder, made when it is needed first."""
+        with self._lock:
+            while self._stage is None:
+                self._made += _files.directories(self._folder)
+                _files.sweep(self._folder, _STAGE)
+                try:
+                    self._stage = _files.TemporaryDirectory(self._folder, prefix=_STAGE)
+                except DestinationError:
+                    if self._folder.exists():  # else: another build made it, failed, and took it away
+                        raise
+            return self._stage.path
+
+    def _clear(self) -> None:
+        with self._lock:
+            if self._stage is not None:
+                self._stage.remove()
+            self._stage = None
+            self._staged.clear()
 
 
 def read_index(folder: Path) -> tuple[Descriptor, ...]:

@@ -94,7 +94,11 @@ class LocalDestination:
     def publish(self, descriptor: Descriptor, raw: bytes) -> None:
         path = _ref_path(self._store, self._reference)
         _files.directory(path.parent)
-        _files.write_atomic(path, _wire.dump(descriptor.bare().document()), mode=0o600, durable=True)
+        document = _wire.dump(descriptor.bare().document())
+        _files.write_atomic(path, document, mode=0o600, durable=True, through=self._store.root / "partial")
+
+    def withdraw(self) -> None:
+        pass  # blobs without a name are what a store is made of
 
     def result(self, descriptor: Descriptor) -> str:
         return f"{_name(self._reference)}@{descriptor.digest}"

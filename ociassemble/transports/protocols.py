@@ -41,6 +41,10 @@ class Destination(Protocol):
         """Make the name point at a document: the last step, after which readers see the image."""
         ...
 
+    def withdraw(self) -> None:
+        """Nothing will be published: leave the place as it was, as far as it can be. May be called at any time."""
+        ...
+
     def result(self, descriptor: Descriptor) -> str:
         """The one line for stdout: the name with its digest."""
         ...

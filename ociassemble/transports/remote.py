@@ -116,5 +116,8 @@ class RemoteDestination:
     def publish(self, descriptor: Descriptor, raw: bytes) -> None:
         self._client.put_manifest(self._reference, raw, descriptor.media_type)
 
+    def withdraw(self) -> None:
+        pass  # what no name points at, the registry forgets
+
     def result(self, descriptor: Descriptor) -> str:
         return f"{self._reference.name}@{descriptor.digest}"
