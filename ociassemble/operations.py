@@ -221,6 +221,11 @@ def run(
 
     path = session.environment.variables.get("PATH")
     image = _local_first(session, text, platform)
+    host = session.host_platform()
+    if not image.platform.matches(host):
+        session.progress.warn(
+            f"the image is for {image.platform}, this host is {host}: it starts only where an emulator is registered"
+        )
     found = probe(lambda name: _run.find(name, path=path), root=os.geteuid() == 0)
     choices = [choice for choice in found if runtime in (None, choice.name)]
     with _files.temporary_directory("ociassemble-run-") as folder:
