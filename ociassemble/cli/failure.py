@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn, TextIO
@@ -17,7 +19,6 @@ from ociassemble.errors import Error
 BUG = 1
 USAGE = 2
 INTERRUPTED = 130
-TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
 CLOSED_PIPE = 141  # 128 + SIGPIPE: nobody reads the result any more
 
 
@@ -28,7 +29,7 @@ def guarded(root: click.Command, program: str, argv: list[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(root, {}, program, "_OCIASSEMBLE_COMPLETE", complete)
-    _end_on_sigterm()
+    _end_on_signals()
     form = _Form(argv)
     try:
         try:
@@ -52,6 +53,9 @@ def guarded(root: click.Command, program: str, argv: list[str]) -> int:
     except (KeyboardInterrupt, EOFError, click.Abort):
         form.show("interrupted", (), None, code="interrupted", status=INTERRUPTED)
         return INTERRUPTED
+    except Signalled as told:
+        form.show(told.word, (), None, code="interrupted", status=told.status)
+        return told.status
     except BrokenPipeError:
         return _closed_pipe()
     except Exception as bug:
@@ -173,13 +177,20 @@ def _closed_pipe() -> int:
     return CLOSED_PIPE
 
 
-def _end_on_sigterm() -> None:
-    """A polite request to stop unwinds the stack, so that temporary files go and children are stopped."""
-    import signal
-    import threading
+class Signalled(SystemExit):
+    """A polite request to stop, as an exception: it unwinds the stack, so that temporary files go."""
 
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)  # as a shell reports it
+        self.status = 128 + number
+        self.word = {signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal is gone"}[signal.Signals(number)]
+
+
+def _end_on_signals() -> None:
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(TERMINATED)
+        raise Signalled(number)
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+            signal.signal(signal.SIGHUP, stop)
