@@ -295,7 +295,7 @@ def describe(raw: bytes, announced: str, what: str) -> Descriptor:
         raise FormatError(
             f"{what}: the answer is not a manifest (it is {announced or 'of no type'})", hint="is this a registry?"
         ) from None
-    kind = announced if announced in _DOCUMENTS else own
+    kind = announced if announced in _DOCUMENTS or not isinstance(own, str) else own
     if kind in mediatype.INDEXES or (kind not in _DOCUMENTS and isinstance(document, dict) and "manifests" in document):
         return Index.parse(raw, announced).descriptor
     return Manifest.parse(raw, announced).descriptor
