@@ -12,7 +12,7 @@ from ociassemble.base.names import expand
 from ociassemble.build import built, planned
 from ociassemble.content.blob import Blob
 from ociassemble.content.verify import BLOCK
-from ociassemble.errors import Error, NotFoundError, PolicyError, UsageError
+from ociassemble.errors import Error, NotFoundError, PolicyError, ProjectError, UsageError
 from ociassemble.image.assemble import image_or_index
 from ociassemble.image.filesystem import members
 from ociassemble.image.image import Image, Node, open_image, select_platform
@@ -86,7 +86,12 @@ def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
         )
     plan = built(plan, request, session)
     path = session.lock_path(request)
-    return lock_of(plan, read_lock(path), pin_base=request.pin_base), plan
+    try:
+        previous = read_lock(path)
+    except ProjectError as error:
+        session.progress.warn(f"{error}: it is written anew")
+        previous = None
+    return lock_of(plan, previous, pin_base=request.pin_base), plan
 
 
 def write_lock(found: Lock, path: Path, *, check: bool) -> bool:
@@ -94,7 +99,7 @@ def write_lock(found: Lock, path: Path, *, check: bool) -> bool:
     data = found.dump()
     try:
         same = path.read_bytes() == data
-    except FileNotFoundError:
+    except OSError:
         same = False
     if same:
         return False

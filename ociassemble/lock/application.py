@@ -13,7 +13,7 @@ from ociassemble.kinds.registry import choose
 from ociassemble.lock.freshness import stale
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
-from ociassemble.plan.lock import Asked, Lock
+from ociassemble.plan.lock import Asked, Lock, LockFormatError
 from ociassemble.progress import Progress
 from ociassemble.project.settings import Settings, selecting
 from ociassemble.project.tree import ProjectTree
@@ -75,6 +75,10 @@ def read_lock(path: Path) -> Lock | None:
             raw = stream.read(MAX_LOCK + 1)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise LockFormatError(
+            f"cannot read the lock `{path}`: {error.strerror}", hint="name another one with `--lockfile`"
+        ) from error
     return Lock.parse(raw, path.name)
 
 

@@ -147,7 +147,10 @@ class Session:
             return destination
         assert location.reference is not None
         if location.reference.digest is not None:
-            raise UsageError(f"`{text}` has a digest; a destination is named by a tag")
+            raise UsageError(
+                f"`{text}` has a digest; a destination is named by a tag",
+                hint=f"leave the digest away: `{location.reference._replace(digest=None)}`",
+            )
         if location.transport == "local" or not push:
             return LocalDestination(self.store, location.reference)
         from ociassemble.transports.remote import RemoteDestination
@@ -158,6 +161,8 @@ class Session:
         """Every place the result goes to; each is parsed and looked at before any work is done."""
         if request.push and not request.tags:
             raise UsageError("`--push` needs a name", hint="name the image with `-t REGISTRY/NAME:TAG`")
+        for path in request.writes:
+            _files.check_place(path)
         texts = [(text, request.push) for text in request.tags if request.push or not request.outputs]
         places = [self.destination(from_spec(text), push=True) for text in request.outputs]
         places = [self.destination(text, push=push) for text, push in texts] + places

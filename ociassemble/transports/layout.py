@@ -110,10 +110,7 @@ class LayoutDestination:
 
     def prepare(self) -> None:
         """Refuse a folder that is something else, before any work is done for it."""
-        if self._folder.exists() and not self._folder.is_dir():
-            raise DestinationError(
-                f"`{self._folder}` is not a folder", hint="a layout is one: choose the name of a folder"
-            )
+        _files.check_place(self._folder, folder=True)
         try:
             there = [] if not self._folder.exists() else [path.name for path in self._folder.iterdir()]
         except OSError as error:
