@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ociassemble import _pool, _run
+from ociassemble import _files, _pool, _run
 from ociassemble.audit.prove import Finding
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import BaseImage, Resolver
