@@ -22,8 +22,11 @@ class Console:
         self.progress = progress
 
     def result(self, line: str) -> None:
-        """One line of the result."""
-        sys.stdout.write(line + "\n")
+        """One line of the result; in UTF-8 where the locale's encoding has no place for it."""
+        try:
+            sys.stdout.write(line + "\n")
+        except UnicodeEncodeError:
+            self.result_bytes((line + "\n").encode("utf-8", "surrogateescape"))
         sys.stdout.flush()
 
     def result_bytes(self, data: bytes) -> None:

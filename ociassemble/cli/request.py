@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,8 @@ shaping = _stack(
 
 def request(given: dict[str, Any]) -> BuildRequest:
     """The request that the options say; whoever calls adds tags and destinations."""
+    # A base may be a path of the host, which stays as it came.
+    given = {name: value if name == "base" else _utf8(value) for name, value in given.items()}
     flags: dict[str, Any] = {
         "base": given.get("base"),
         "kind": given.get("kind"),
@@ -121,6 +124,23 @@ def request(given: dict[str, Any]) -> BuildRequest:
 def platforms(texts: tuple[str, ...]) -> tuple[str, ...]:
     """Comma-separated and repeated lists as one."""
     return tuple(dict.fromkeys(part for text in texts for part in re.split(r"[,\s]+", text) if part))
+
+
+def _utf8(value: Any) -> Any:
+    """Texts as Unicode, whatever encoding the locale made Python read them with: they become bytes of an image."""
+    if isinstance(value, tuple):
+        return tuple(map(_utf8, value))
+    if not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raw = os.fsencode(value)
+        try:
+            return raw.decode()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"`{raw.decode(errors='backslashreplace')}` is not UTF-8") from error
+    return value
 
 
 def _words(text: str | None) -> list[str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -13,12 +13,28 @@ from ociassemble.errors import UsageError
 from ociassemble.session import Session
 from ociassemble.session.environment import Environment, Options
 
+_OPEN_FILES = 8192
+
 
 @contextmanager
 def session(ctx: click.Context) -> Iterator[tuple[Session, Console]]:
     """The session and the console of one verb."""
+    _allow_open_files()
     with console(ctx) as shown:
         yield Session(Environment.of_process(), options(globals_of(ctx)), shown.progress), shown
+
+
+def _allow_open_files() -> None:
+    """Take what the host grants: all wheels of a layer are open at once, and some hosts start with 256 files."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def options(given: Globals) -> Options:

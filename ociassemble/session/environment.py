@@ -24,14 +24,21 @@ class Environment:
     def of_process(cls) -> Environment:
         """The surroundings of this process."""
         variables = MappingProxyType(dict(os.environ))
-        home = variables.get("HOME") or Path("~").expanduser()
         return cls(
             variables=variables,
-            home=Path(home),
+            home=_home(variables.get("HOME", "")),
             folder=Path.cwd(),
             python=Path(sys.executable),
             prefix=Path(sys.prefix),
         )
+
+
+def _home(said: str) -> Path:
+    """The user's home; `/` for one that no database of users knows, as container runtimes have it."""
+    try:
+        return Path(said) if said else Path("~").expanduser()
+    except RuntimeError:
+        return Path("/")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
