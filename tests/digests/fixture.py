@@ -87,7 +87,7 @@ class Wheel(NamedTuple):
         return hashlib.sha256(self.data).hexdigest()
 
 
-def _wheel(
+def wheel(
     name: str, tag: str, files: Mapping[str, bytes], *, modes: Mapping[str, int] | None = None, entry: str = ""
 ) -> Wheel:
     info = f"{name}-1.0.dist-info"
@@ -115,7 +115,7 @@ def _wheel(
 def wheels() -> tuple[Wheel, ...]:
     """A big one (a layer of its own), small ones with all that installers map, and one for each platform."""
     return (
-        _wheel(
+        wheel(
             "alpha",
             "py3-none-any",
             {
@@ -124,7 +124,7 @@ def wheels() -> tuple[Wheel, ...]:
                 "alpha/text.txt": prose("alpha", 600_000),
             },
         ),
-        _wheel(
+        wheel(
             "beta",
             "py3-none-any",
             {
@@ -145,7 +145,7 @@ def wheels() -> tuple[Wheel, ...]:
             entry="[console_scripts]\nbeta = beta:main\nbeta-too = beta:main\n",
         ),
         *(
-            _wheel("gamma", f"cp313-cp313-manylinux_2_28_{machine}", {"gamma.so": noise(machine, 5000)})
+            wheel("gamma", f"cp313-cp313-manylinux_2_28_{machine}", {"gamma.so": noise(machine, 5000)})
             for machine in ("x86_64", "aarch64")
         ),
     )
@@ -192,8 +192,8 @@ def application(kind: str) -> tuple[File, ...]:
         File("pyproject.toml", b'[project]\nname = "demo"\nversion = "1.0"\ndependencies = ["alpha", "beta", "gamma"]\n'
                                b'[project.scripts]\ndemo = "demo:main"\n[build-system]\nrequires = ["hatchling"]\n'
                                b'build-backend = "hatchling.build"\n'),
-        File("pylock.toml", _pylock(wheels())),
-        File("requirements.txt", _requirements(wheels())),
+        File("pylock.toml", pylock(wheels())),
+        File("requirements.txt", requirements(wheels())),
         File(
             "ociassemble.toml",
             'env = { ZED = "1", ALPHA = "\u00e4" }\nlabels = { "z.label" = "z", "a.label" = "a" }\n'.encode(),
@@ -201,7 +201,7 @@ def application(kind: str) -> tuple[File, ...]:
     )  # fmt: skip
 
 
-def _pylock(found: Iterable[Wheel]) -> bytes:
+def pylock(found: Iterable[Wheel]) -> bytes:
     text = 'lock-version = "1.0"\ncreated-by = "hand"\n'
     by_name: dict[str, list[Wheel]] = {}
     for wheel in found:
@@ -216,7 +216,7 @@ def _pylock(found: Iterable[Wheel]) -> bytes:
     return text.encode()
 
 
-def _requirements(found: Iterable[Wheel]) -> bytes:
+def requirements(found: Iterable[Wheel]) -> bytes:
     by_name: dict[str, list[str]] = {}
     for wheel in found:
         by_name.setdefault(wheel.filename.partition("-")[0], []).append(f" --hash=sha256:{wheel.sha256}")
