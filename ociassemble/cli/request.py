@@ -81,6 +81,8 @@ shaping = _stack(
 
 def request(given: dict[str, Any]) -> BuildRequest:
     """The request that the options say; whoever calls adds tags and destinations."""
+    if given.get("base") == "":  # `-b "$BASE"`, and no such variable
+        raise UsageError("`--base` names no image", hint="`ociassemble base list` shows short names; any image will do")
     # A base may be a path of the host, which stays as it came.
     given = {name: value if name == "base" else _utf8(value) for name, value in given.items()}
     flags: dict[str, Any] = {
