@@ -9,6 +9,7 @@ from typing import Any
 
 from ociassemble.kinds.python.errors import NeedsBuildError
 from ociassemble.kinds.python.manifest import LocalProject, at, table, texts
+from ociassemble.kinds.python.syntax import parse
 from ociassemble.project.tree import ProjectTree
 
 # Build backends that exist to compile something.
@@ -72,8 +73,8 @@ def _setup(tree: ProjectTree, project: LocalProject) -> Iterator[str]:
     if not tree.has(path):
         return
     try:
-        module = ast.parse(tree.bytes_of(path, _FILE_LIMIT))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        module = parse(tree.bytes_of(path, _FILE_LIMIT))
+    except SyntaxError:
         yield f"`{path}` cannot be parsed"
         return
     for node in ast.walk(module):
@@ -122,8 +123,8 @@ def _version_files(tree: ProjectTree, project: LocalProject, tool: Mapping[str, 
 def _imports_unguarded(data: bytes, stem: str) -> bool:
     """Whether a module imports `stem` outside of a try that catches ImportError."""
     try:
-        module = ast.parse(data)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        module = parse(data)
+    except SyntaxError:
         return False
     todo: list[ast.AST] = [module]
     while todo:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ociassemble.kinds.python.errors import StartCommandError
 from ociassemble.kinds.python.manifest import at
+from ociassemble.kinds.python.syntax import parse
 from ociassemble.project.tree import ProjectTree
 
 # Class -> (name for people, what a server must speak, distribution).
@@ -65,6 +66,7 @@ class _Module(NamedTuple):
     objects: tuple[WebApplication, ...]
     factories: tuple[WebApplication, ...]
     made: tuple[_Assigned, ...]  # assigned from a call of something else
+    unknown: StartCommandError | None = None  # where it cannot be parsed, and mentions no framework
 
 
 def find(tree: ProjectTree, home: str, roots: Iterable[str]) -> tuple[WebApplication, ...]:
@@ -76,6 +78,9 @@ def find(tree: ProjectTree, home: str, roots: Iterable[str]) -> tuple[WebApplica
     modules = [_parse(tree, path, name) for path, name in _candidates(tree, home, places)]
     found = [item for module in modules for item in module.objects]
     factories = {item.object: item for module in modules for item in module.factories}
+    for module in modules:
+        if factories and module.unknown is not None:
+            raise module.unknown  # it may call one of them
     for module in modules:
         for made in module.made:
             origin = factories.get(made.qualified.rpartition(".")[2])
@@ -132,16 +137,13 @@ def _parse(tree: ProjectTree, path: str, name: str) -> _Module:
     if not _MENTIONS.search(data) and not (stem in _FILES and b"app" in data):
         return _Module(path, (), (), ())
     try:
-        body = ast.parse(data).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        if not _MENTIONS.search(data):
-            return _Module(path, (), (), ())
+        body = parse(data).body
+    except SyntaxError as error:
         # Its syntax may be newer than the Python that runs us: guessing would make the result depend on that.
-        line = getattr(error, "lineno", None)
-        raise StartCommandError(
-            f"`{path}` cannot be parsed{f' (line {line})' if line else ''}, so how the application starts is unknown",
-            hint='say it: `--cmd "python -m gunicorn ..."`, or `cmd` in ociassemble.toml',
-        ) from error
+        unknown = _unknown(path, error.lineno)
+        if not _MENTIONS.search(data):
+            return _Module(path, (), (), (), unknown)
+        raise unknown from error
     imported: dict[str, str] = {}
     objects: list[WebApplication] = []
     factories: list[WebApplication] = []
@@ -281,9 +283,13 @@ def _django_application(tree: ProjectTree, home: str, settings: str, name: str) 
 
 def _module(tree: ProjectTree, path: str) -> ast.Module:
     try:
-        return ast.parse(tree.bytes_of(path, _FILE_LIMIT))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise StartCommandError(
-            f"`{path}` cannot be parsed, so how the application starts is unknown",
-            hint='say it: `--cmd "python -m gunicorn ..."`, or `cmd` in ociassemble.toml',
-        ) from error
+        return parse(tree.bytes_of(path, _FILE_LIMIT))
+    except SyntaxError as error:
+        raise _unknown(path, error.lineno) from error
+
+
+def _unknown(path: str, line: int | None) -> StartCommandError:
+    return StartCommandError(
+        f"`{path}` cannot be parsed{f' (line {line})' if line else ''}, so how the application starts is unknown",
+        hint='say it: `--cmd "python -m gunicorn ..."`, or `cmd` in ociassemble.toml',
+    )

@@ -6,7 +6,6 @@ package) is either found in the few places where people write it, or reported as
 
 from __future__ import annotations
 
-import ast
 import posixpath
 import re
 import tomllib
@@ -212,18 +211,14 @@ def _version(tree: ProjectTree, folder: str, data: Mapping[str, Any]) -> str:
 
 
 def _literal(tree: ProjectTree, folder: str, path: Any, name: str) -> str:
-    """The string assigned to `name` (or to __version__, VERSION) at the top of a module."""
+    """The string assigned to `name` (or to __version__, VERSION) at the top of a module.
+
+    Found as text, as hatch does it: the rest of the module may be of a newer syntax than this Python knows, and
+    the result must not depend on that.
+    """
     if not isinstance(path, str) or ".." in path.split("/") or not tree.has(at(folder, path)):
         return ""
-    try:
-        body = ast.parse(tree.bytes_of(at(folder, path), 1 << 20)).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ""
-    names = {name} if name else {"__version__", "VERSION"}
-    for node in body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            wanted = any(isinstance(target, ast.Name) and target.id in names for target in targets)
-            if wanted and isinstance(node.value.value, str):
-                return node.value.value
-    return ""
+    names = re.escape(name) if name else "__version__|VERSION"
+    wanted = re.compile(rf"^(?:{names})[ \t]*(?::[^=\n]+)?=[ \t]*(['\"])([^'\"\\\n]+)\1[ \t\r]*(?:#.*)?$", re.MULTILINE)
+    found = wanted.search(tree.bytes_of(at(folder, path), 1 << 20).decode("utf-8", "replace"))
+    return found[2] if found else ""
