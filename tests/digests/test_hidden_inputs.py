@@ -104,6 +104,64 @@ def test_more_packages_than_files_may_be_open(shared: Shared, tmp_path: Path) ->
     assert found[0] == found[1]
 
 
+# --- the Python that runs us ---------------------------------------------------------------------------------
+
+# No Python knows this syntax; an older one than the application is written for stands before such a file, too.
+NEWER = b"def f(x) -> 1 ?? 2: ...\n"
+PYPROJECT = b"""[project]
+name = "demo"
+dynamic = ["version"]
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[tool.hatch.version]
+path = "demo/__init__.py"
+"""
+
+
+def _planned(shared: Shared, folder: Path, files: dict[str, bytes], *flags: str, **host: str) -> tuple[int, str, str]:
+    """Exit status, plan and error for an application of these files."""
+    place = folder / "app"
+    if not place.exists():
+        fixture.write(tuple(fixture.File(name, data) for name, data in files.items()), place)
+    done = builds.run(
+        ["plan", str(place), "--base", f"oci:{shared.inputs.base}", "--platform", *ONE, "--kind", "python",
+         "--cache-dir", str(folder / "cache"), *flags],
+        shared.inputs, folder, environment=host, fails=True,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr.partition("error: ")[2]
+
+
+@pytest.mark.spec("DIGEST-2")
+def test_a_version_is_found_beside_newer_syntax(shared: Shared, tmp_path: Path) -> None:
+    module = b"__version__: str = '1.2'  # said here\n" + NEWER
+    files = {"pyproject.toml": PYPROJECT, "demo/__init__.py": module, "main.py": b"import demo\n"}
+    status, plan, said = _planned(shared, tmp_path, files, "--cmd", "python main.py")
+    assert status == 0, said
+    assert "demo-1.2.dist-info/METADATA" in plan
+
+
+@pytest.mark.spec("DIGEST-2")
+def test_newer_syntax_is_never_taken_for_no_application(shared: Shared, tmp_path: Path) -> None:
+    """`wsgi.py` mentions no framework; where it can be parsed, it is what starts."""
+    factory = b"import flask\n\ndef create_app():\n    return flask.Flask(__name__)\n"
+    files = {"web.py": factory, "wsgi.py": b"from web import create_app\n\napp = create_app()\n" + NEWER}
+    status, _, said = _planned(shared, tmp_path, files)
+    assert status == 3
+    assert "`wsgi.py` cannot be parsed (line 4), so how the application starts is unknown" in said
+
+
+@pytest.mark.spec("DIGEST-2")
+def test_warnings_about_the_source_change_nothing(shared: Shared, tmp_path: Path) -> None:
+    """An invalid escape is a warning, and with `PYTHONWARNINGS=error` it would be a syntax error."""
+    module = b'import flask\n\nPATTERN = "\\d"\napp = flask.Flask(__name__)\n'
+    lenient, strict = (
+        _planned(shared, tmp_path, {"main.py": module}, PYTHONWARNINGS=filters) for filters in ("default", "error")
+    )
+    assert lenient[2].startswith("Flask was found")
+    assert lenient == strict
+
+
 # --- who may ask ---------------------------------------------------------------------------------------------
 
 # The rooms in which bytes of an image are decided. Others fetch, push, run and show.
