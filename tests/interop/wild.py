@@ -1,5 +1,5 @@
-"""Bases as they are in the wild, for tests: Google's from real Debian packages, and small ones like python-slim's,
-Wolfi's and Alpine's; and what tests of them share: a registry that tells what it was asked, and the command line.
+"""What tests of bases in the wild share: the command line, a registry that tells what it was asked, Google's base
+made of real Debian packages, and what holds for everything that is built on a base.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from ociassemble.cli import main
 from ociassemble.content.compress import codec
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.formats import ar
+from ociassemble.image.filesystem import members
 from ociassemble.image.image import Image, Layer, Node, open_image
+from ociassemble.image.validate import validate_config, validate_node
 from ociassemble.net import download
+from ociassemble.oci import mediatype
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.locked import DebianPackage
 from ociassemble.plan.plan import DebSource, LayerPlan
 from ociassemble.progress import Progress
 from ociassemble.sources import debian
-from ociassemble.testing.images import Content, File, Folder, Link, archive, image, index, lay_out, layer, program, push
+from ociassemble.testing.images import archive, image, index, lay_out, layer, push
 from ociassemble.transports.layout import LayoutSource
 from tests.base.debian_bases import fetch, google_recipe, google_shape, wire
 from tests.peers import RegistryServer, start_docker_registry
@@ -213,113 +216,41 @@ def _package_layer(source: DebSource, store: DirectoryStore) -> Layer:
     )
 
 
-# --- small ones ----------------------------------------------------------------------------------------------
-
-USRMERGE: dict[str, Content] = {
-    **{name: Link(f"usr/{name}") for name in ("bin", "sbin", "lib", "lib64")},
-    **{f"usr/{name}": Folder() for name in ("bin", "sbin", "lib", "lib64")},
-}
-FOLDERS: dict[str, Content] = {
-    "tmp": Folder(0o1777),
-    "var/tmp": Folder(0o1777),
-    "root": Folder(0o700),
-    "home/nonroot": Folder(0o700, 65532, 65532),
-}
-GLIBC = b"\0GNU C Library (made for a test) stable release version 2.36.\0"
-PATH = "PATH=/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# --- what is built on a base -------------------------------------------------------------------------------
 
 
-def _python(folder: str, minor: str) -> dict[str, Content]:
-    return {
-        f"{folder}/python{minor}": program(),
-        f"{folder}/python3": Link(f"python{minor}"),
-        f"{folder}/python": Link("python3"),
-    }
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """A folder with a few files."""
+    folder = tmp_path / "app"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "run").write_text("#!/bin/sh\n")
+    (folder / "run").chmod(0o755)
+    (folder / "deep" / "data").write_text("1")
+    return folder
 
 
-def _apk(*packages: tuple[str, str]) -> str:
-    return "\n".join(f"C:Q1abc=\nP:{name}\nV:{version}\nF:usr\n" for name, version in packages)
+def on_top(base: Image, made: Image) -> tuple[Layer, ...]:
+    """The layers that were added, after all has been held against the base: what came from it is what it was."""
+    count = len(base.layers)
+    for before, after in zip(base.layers, made.layers, strict=False):
+        wanted = before.descriptor.with_(media_type=mediatype.to_oci(before.descriptor.media_type))
+        assert after.descriptor == wanted
+        assert after.diff_id == before.diff_id
+    assert made.manifest.media_type == mediatype.OCI_MANIFEST
+    assert made.manifest.config.media_type == mediatype.OCI_CONFIG
+    assert validate_node(made.node) == ()
+    assert validate_config(made.config, len(made.layers)) == ()
+    filled = [item for item in made.config.history if not item.get("empty_layer")]
+    assert len(filled) == len(made.layers)
+    kept = base.config.history
+    assert made.config.history[: len(kept)] == kept
+    for key, value in base.config.document.items():
+        if key not in ("created", "config", "rootfs", "history"):
+            assert made.config.document[key] == value
+    assert made.manifest.annotations["org.opencontainers.image.base.digest"] == base.digest
+    return made.layers[count:]
 
 
-def slim(**options: object) -> Image:
-    """Like an official `python:3.12-slim`: Debian 12, Python in /usr/local, root, no entrypoint."""
-    bottom: dict[str, Content] = {
-        **USRMERGE,
-        **FOLDERS,
-        "usr/lib/os-release": 'ID=debian\nVERSION_ID="12"\n',
-        "etc/os-release": Link("../usr/lib/os-release"),
-        "usr/lib/x86_64-linux-gnu/libc.so.6": program(GLIBC),
-        "usr/bin/perl": program(),
-        "bin/sh": program(),
-        "var/lib/dpkg/status": "Package: libc6\nStatus: install ok installed\nVersion: 2.36-9+deb12u14\n",
-        "var/cache/debconf/x": "",
-    }
-    python = {
-        **_python("usr/local/bin", "3.12"),
-        "usr/local/lib/python3.12/site-packages": Folder(),
-        "usr/local/lib/python3.12/site-packages/pip/__init__.py": "",
-        "var/cache/.wh.debconf": "",
-        "tmp": Folder(0o1777),
-    }
-    layers = [layer(bottom), layer(python), layer({"usr/local/bin/idle": Link("idle3")})]
-    history = [
-        {"created": "2024-12-03T18:00:00Z", "created_by": "/bin/sh -c #(nop) ADD file:1 in /"},
-        {"created": "2024-12-03T18:00:00Z", "created_by": 'CMD ["bash"]', "empty_layer": True},
-        {"created": "2024-12-03T18:00:00Z", "created_by": "ENV PYTHON_VERSION=3.12.8", "empty_layer": True},
-        {"created": "2024-12-03T18:00:00Z", "created_by": "RUN set -eux; ..."},
-        {"created": "2024-12-03T18:00:00Z", "created_by": "RUN for src in idle3 ..."},
-        {"created": "2024-12-03T18:00:00Z", "created_by": 'CMD ["python3"]', "empty_layer": True},
-    ]
-    env = [PATH, "LANG=C.UTF-8", "GPG_KEY=7169", "PYTHON_VERSION=3.12.8", "PYTHON_SHA256=c909"]
-    return image(
-        layers,
-        execution={"Env": env, "Cmd": ["python3"]},
-        created="2024-12-03T18:00:00Z",
-        history=history,
-        **options,  # type: ignore[arg-type]
-    )
-
-
-def wolfi(database: str = "usr/lib/apk/db/installed", **options: object) -> Image:
-    """Like Chainguard's python: Wolfi's glibc and apk, one layer, the interpreter as entrypoint, nonroot."""
-    files: dict[str, Content] = {
-        **(USRMERGE if database.startswith("usr") else {"lib": Folder(), "usr/lib": Folder()}),
-        **FOLDERS,
-        "etc/os-release": 'ID=wolfi\nNAME="Wolfi"\nVERSION_ID="20230201"\n',
-        "usr/lib/libc.so.6": program(),
-        **_python("usr/bin", "3.13"),
-        "usr/lib/python3.13/site-packages": Folder(),
-        database: _apk(("glibc", "2.41-r3"), ("python-3.13-base", "3.13.1-r2"), ("python-3.13", "3.13.1-r2")),
-    }
-    execution = {
-        "User": "65532",
-        "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-        "Entrypoint": ["/usr/bin/python"],
-    }
-    history = [{"author": "apko", "created": "2025-01-02T00:00:00Z", "created_by": "apko", "comment": "one layer"}]
-    return image(
-        [layer(files, dialect="pax")],
-        execution=execution,
-        created="2025-01-02T00:00:00Z",
-        history=history,
-        **options,  # type: ignore[arg-type]
-    )
-
-
-def alpine(minor: str = "3.13", machine: str = "x86_64", **options: object) -> Image:
-    """Like an official `python:3.13-alpine`: musl, Python in /usr/local."""
-    loader = f"ld-musl-{machine}.so.1"
-    files: dict[str, Content] = {
-        **FOLDERS,
-        "lib": Folder(),
-        "bin": Folder(),
-        "bin/busybox": File(b"\x7fELF", 0o755),
-        "bin/sh": Link("/bin/busybox"),
-        "etc/os-release": "ID=alpine\nVERSION_ID=3.21.0\n",
-        f"lib/{loader}": program(),
-        f"lib/libc.musl-{machine}.so.1": Link(loader),
-        "lib/apk/db/installed": _apk(("musl", "1.2.5-r8")),
-    }
-    layers = [layer(files), layer(_python("usr/local/bin", minor))]
-    env = [PATH, f"PYTHON_VERSION={minor}.1"]
-    return image(layers, execution={"Env": env, "Cmd": ["python3"]}, **options)  # type: ignore[arg-type]
+def paths(*layers: Layer) -> set[str]:
+    return {member.path for item in layers for member in members(item) if member.kind != "directory"}
