@@ -7,8 +7,6 @@ verifies itself. A tag is resolved by one request, and its answer's own hash is 
 from __future__ import annotations
 
 import io
-import json
-import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import BinaryIO, TypeVar
@@ -19,27 +17,23 @@ from ociassemble.content.verify import check
 from ociassemble.errors import AuthError, Error, FormatError, IntegrityError, NetworkError, NotFoundError
 from ociassemble.net.download import resuming
 from ociassemble.net.response import Response
-from ociassemble.net.url import join, origin
+from ociassemble.net.url import origin
 from ociassemble.net.wire import Wire
-from ociassemble.oci import mediatype
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
-from ociassemble.oci.index import Index
-from ociassemble.oci.manifest import Manifest
 from ociassemble.oci.reference import Reference, canonical_host
 from ociassemble.progress import Progress
 from ociassemble.registry import errors
 from ociassemble.registry.auth import Authenticator
 from ociassemble.registry.connection import ACCEPT, Connection, pull_scope
 from ociassemble.registry.credentials import Keychain
+from ociassemble.registry.documents import DOCUMENTS, describe, names, next_page
 from ociassemble.registry.endpoints import Endpoint, Endpoints
 from ociassemble.registry.upload import Uploader
 
 MAX_MANIFEST = 4 << 20  # bytes; registries need not take more
 _MAX_PAGES = 1000
 _PAGE = 4 << 20  # bytes
-_LINK = re.compile(r"<([^>]*)>([^<]*)")
-_DOCUMENTS = mediatype.INDEXES | mediatype.MANIFESTS
 
 T = TypeVar("T")
 
@@ -115,7 +109,7 @@ class RegistryClient:
             ) as response:
                 if response.status == 404:
                     raise self._connection.failure(response, endpoint, repository, what=str(reference))
-                if response.status != 200 or response.content_type not in _DOCUMENTS or response.length is None:
+                if response.status != 200 or response.content_type not in DOCUMENTS or response.length is None:
                     return None
                 try:
                     digest = Digest(response.header("Docker-Content-Digest"))
@@ -274,31 +268,13 @@ class RegistryClient:
             if response.status != 200:
                 raise self._connection.failure(response, endpoint, repository, what=f"{host}/{repository}")
             with response:
-                names = _names(response.read(_PAGE), key, host)
-                following = _next_page(response)
-            found.update(dict.fromkeys(names))
+                page = names(response.read(_PAGE), key, host)
+                following = next_page(response)
+            found.update(dict.fromkeys(page))
             if following and origin(following) != endpoint.origin:
                 raise errors.RegistryAnswerError(f"`{host}` continues its list on another host")
             path = following
         return list(found)
-
-
-def describe(raw: bytes, announced: str, what: str) -> Descriptor:
-    """The descriptor of a manifest or index from its bytes; header, body and shape must agree on what it is.
-
-    Raises `FormatError`.
-    """
-    try:
-        document = json.loads(raw)
-        own = document.get("mediaType") if isinstance(document, dict) else None
-    except (ValueError, RecursionError):
-        raise FormatError(
-            f"{what}: the answer is not a manifest (it is {announced or 'of no type'})", hint="is this a registry?"
-        ) from None
-    kind = announced if announced in _DOCUMENTS or not isinstance(own, str) else own
-    if kind in mediatype.INDEXES or (kind not in _DOCUMENTS and isinstance(document, dict) and "manifests" in document):
-        return Index.parse(raw, announced).descriptor
-    return Manifest.parse(raw, announced).descriptor
 
 
 class _Chunks(io.RawIOBase):
@@ -334,22 +310,3 @@ class _Chunks(io.RawIOBase):
 
 def _at(identifier: str) -> str:
     return f"@{identifier}" if ":" in identifier else f":{identifier}"
-
-
-def _names(raw: bytes, key: str, host: str) -> list[str]:
-    try:
-        names = json.loads(raw).get(key) or []
-    except (ValueError, AttributeError, RecursionError):
-        raise errors.RegistryAnswerError(f"`{host}` did not answer with a list of {key}") from None
-    if not isinstance(names, list):
-        raise errors.RegistryAnswerError(f"`{host}` did not answer with a list of {key}")
-    return [name for name in names if isinstance(name, str) and name.isascii() and name.isprintable()]
-
-
-def _next_page(response: Response) -> str:
-    """The URL of the Link with rel=next (RFC 8288), "" on the last page."""
-    for header in response.headers("Link"):
-        for target, parameters in _LINK.findall(header):
-            if "next" in parameters.replace('"', " ").replace("=", " ").split() and target:
-                return join(response.url, target)
-    return ""

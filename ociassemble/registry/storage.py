@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from ociassemble import _files
 from ociassemble.content.directory import DirectoryIngest, DirectoryStore
-from ociassemble.errors import Error, FormatError
+from ociassemble.errors import Error, FormatError, NotFoundError
 from ociassemble.oci import mediatype
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
@@ -23,8 +23,10 @@ from ociassemble.oci.index import Index
 from ociassemble.oci.manifest import Manifest
 
 
-class UnknownContentError(Error):
+class UnknownContentError(NotFoundError):
     """A manifest names a blob or a manifest that the repository does not have."""
+
+    code = "not-found.content"
 
     def __init__(self, digest: Digest) -> None:
         super().__init__(f"{digest} is not in this repository")

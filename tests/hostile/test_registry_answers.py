@@ -15,7 +15,8 @@ from ociassemble.oci import mediatype
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.manifest import Manifest
 from ociassemble.oci.reference import Reference
-from ociassemble.registry.client import RegistryClient, describe
+from ociassemble.registry.client import RegistryClient
+from ociassemble.registry.documents import describe
 from tests.net.scripted import Answer
 from tests.registry.chaos import ChaosRegistry, blob_of
 
