@@ -1,4 +1,4 @@
-"""Where a redirect may lead (specs/behaviour/network.md). Pure: the wire asks, and does what comes out."""
+"""Where a redirect may lead. Pure: the wire asks, and does what comes out."""
 
 from __future__ import annotations
 
