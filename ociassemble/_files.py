@@ -49,19 +49,28 @@ def translate(error: OSError, path: Path, doing: str) -> Error:
 
 
 def private_directory(path: Path) -> None:
-    """Make `path` (0700) if missing; refuse one that other users own or may write to."""
+    """Make `path` (0700, parents too) if missing; refuse one that others own, may write to, or could exchange."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.stat()
+        for item in reversed([item for item in (path, *path.parents) if not item.exists()]):
+            item.mkdir(mode=0o700, exist_ok=True)
+        status, above = path.stat(), path.parent.stat()
     except OSError as error:
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            raise DestinationError(f"`{path}` is not a folder", hint="choose another --cache-dir") from error
         raise translate(error, path, "create the folder") from error
     if not stat.S_ISDIR(status.st_mode):
-        raise DestinationError(f"`{path}` is not a folder")
+        raise DestinationError(f"`{path}` is not a folder", hint="choose another --cache-dir")
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise DestinationError(
-            f"the folder `{path}` is writable by other users",
-            hint=f"run `chmod go-w {path}`, or choose another --cache-dir",
-        )
+        raise _shared(path)
+    if above.st_mode & 0o002 and not above.st_mode & stat.S_ISVTX:
+        raise _shared(path.parent)
+
+
+def _shared(path: Path) -> DestinationError:
+    return DestinationError(
+        f"the folder `{path}` is writable by other users",
+        hint=f"run `chmod go-w {path}`, or choose another --cache-dir",
+    )
 
 
 def directory(path: Path) -> None:

@@ -19,7 +19,10 @@ from ociassemble.errors import Error
 BUG = 1
 USAGE = 2
 INTERRUPTED = 130
+UNPRINTED = 11  # the status of a destination that cannot be written
 CLOSED_PIPE = 141  # 128 + SIGPIPE: nobody reads the result any more
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of stdout: files of ours have their own errors
 
 
 def guarded(root: click.Command, program: str, argv: list[str]) -> int:
@@ -61,6 +64,11 @@ def guarded(root: click.Command, program: str, argv: list[str]) -> int:
     except Exception as bug:
         if isinstance(bug, OSError) and bug.errno == errno.EPIPE:
             return _closed_pipe()
+        if isinstance(bug, OSError) and bug.errno in _FULL and bug.filename is None:
+            _give_up_stdout()
+            text = f"cannot write the result: {bug.strerror}"
+            form.show(text, (), None, code="destination", status=UNPRINTED)
+            return UNPRINTED
         form.bug(bug)
         return BUG
 
@@ -167,14 +175,18 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _closed_pipe() -> int:
-    # Python flushes stdout once more when it ends; that must not complain either.
+    _give_up_stdout()
+    return CLOSED_PIPE
+
+
+def _give_up_stdout() -> None:
+    """Python flushes its streams once more when it ends; that must not complain either."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
             os.dup2(nothing, stream.fileno())
-    return CLOSED_PIPE
 
 
 class Signalled(SystemExit):
