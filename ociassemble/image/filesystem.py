@@ -8,6 +8,7 @@ the way, compressed (digest) and uncompressed (diff_id).
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -23,6 +24,9 @@ from ociassemble.oci.digest import Digest
 from ociassemble.progress import Progress
 
 MAX_CAPTURE = 16 << 20  # bytes of one file that is looked into
+MAX_CAPTURED = 128 << 20  # bytes of all of them; a large Debian's come to 5 MiB
+MAX_MEMBERS = 2_000_000  # of one layer; the largest images have some 300,000 files
+MAX_NAMES = 256 << 20  # characters of all paths, those of parents nobody named included
 
 
 class Path(NamedTuple):
@@ -54,6 +58,7 @@ class FileSystem:
         self._children: dict[str, set[str]] = {}
         self._links: dict[str, str] = {}
         self._folders: dict[str, str] = {}  # where folders really are; good until a link comes or goes
+        self._names = 0
 
     def links(self) -> dict[str, str]:
         """Symlinks that lead to folders: path -> link text."""
@@ -96,20 +101,30 @@ class FileSystem:
         return real, name
 
     def _put(self, path: str, item: Path, data: bytes | None) -> None:
+        missing = []
         folder = path.rpartition("/")[0]
-        if folder and self.paths.get(folder, _FILE).kind != "directory":
-            self._put(folder, _IMPLIED._replace(layer=item.layer), None)
-        before = self.paths.get(path)
-        if before is not None and (before.kind == "directory") != (item.kind == "directory"):
-            self._remove(path, item.layer + 1)
-        self._forget(path)
-        self.paths[path] = item
-        self._children.setdefault(folder, set()).add(path)
+        while folder and self.paths.get(folder, _FILE).kind != "directory":
+            missing.append(folder)
+            folder = folder.rpartition("/")[0]
+        for folder in reversed(missing):
+            self._set(folder, _IMPLIED._replace(layer=item.layer))
+        self._set(path, item)
         if item.kind == "symlink":
             self._links[path] = item.target
             self._folders.clear()
         if data is not None:
             self.files[path] = data
+
+    def _set(self, path: str, item: Path) -> None:
+        before = self.paths.get(path)
+        if before is not None and (before.kind == "directory") != (item.kind == "directory"):
+            self._remove(path, item.layer + 1)
+        self._forget(path)
+        self._names += len(path)
+        if self._names > MAX_NAMES:
+            raise FormatError(f"the paths of the image are longer than {MAX_NAMES >> 20} MiB in all")
+        self.paths[path] = item
+        self._children.setdefault(path.rpartition("/")[0], set()).add(path)
 
     def _forget(self, path: str) -> None:
         self.files.pop(path, None)
@@ -117,11 +132,16 @@ class FileSystem:
             self._folders.clear()
 
     def _remove(self, path: str, below: int) -> None:
-        self._remove_below(path, below)
-        if path in self.paths and self.paths[path].layer < below and not self._children.get(path):
-            del self.paths[path]
-            self._forget(path)
-            self._children.get(path.rpartition("/")[0], set()).discard(path)
+        """Take away what layers before the one numbered `below` have at and below `path`."""
+        found = [path]
+        for folder in found:  # grows while it is walked: parents come before what is in them
+            found += self._children.get(folder, ())
+        for one in reversed(found):
+            if one in self.paths and self.paths[one].layer < below and not self._children.get(one):
+                del self.paths[one]
+                self._forget(one)
+                self._children.pop(one, None)
+                self._children[one.rpartition("/")[0]].discard(one)
 
     def _remove_below(self, folder: str, below: int) -> None:
         for child in tuple(self._children.get(folder, ())):
@@ -143,9 +163,14 @@ def read_filesystem(
     result = FileSystem()
     numbered = list(enumerate(image.layers))
     with progress.task("inspect", label, sum(layer.descriptor.size for layer in image.layers)) as task:
+        budget = _Budget()
 
         def scan(item: tuple[int, Layer]) -> list[Found]:
-            found = [_found(member, wanted, item[0]) for member in members(item[1])]
+            found: list[Found] = []
+            for member in members(item[1]):
+                found.append(_found(member, wanted, item[0], budget))
+                if len(found) > MAX_MEMBERS:
+                    raise FormatError(f"the layer {item[1].descriptor.digest} has more than {MAX_MEMBERS} files")
             task.advance(item[1].descriptor.size)
             return found
 
@@ -154,9 +179,24 @@ def read_filesystem(
     return result
 
 
-def _found(member: tar.Member, wanted: Callable[[str], bool], number: int) -> Found:
+class _Budget:
+    """How much may be captured in all: layers of a few bytes may hold endless files."""
+
+    def __init__(self) -> None:
+        self._left = MAX_CAPTURED
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> None:
+        with self._lock:
+            self._left -= size
+            if self._left < 0:
+                raise FormatError(f"the image has more than {MAX_CAPTURED >> 20} MiB of package databases")
+
+
+def _found(member: tar.Member, wanted: Callable[[str], bool], number: int, budget: _Budget) -> Found:
     item = Path(member.kind, member.mode, member.uid, member.gid, member.size, member.target, number)
     if member.kind == "file" and member.size <= MAX_CAPTURE and wanted(member.path):
+        budget.take(member.size)
         return Found(member.path, item, b"".join(member.chunks()))
     return Found(member.path, item)
 

@@ -8,7 +8,7 @@ import pytest
 
 from ociassemble.content.verify import DigestMismatchError
 from ociassemble.errors import FormatError, IntegrityError
-from ociassemble.image.filesystem import MAX_CAPTURE, FileSystem, Path, members, read_filesystem
+from ociassemble.image.filesystem import MAX_CAPTURE, MAX_CAPTURED, FileSystem, Path, members, read_filesystem
 from ociassemble.image.image import Layer
 from ociassemble.oci.digest import Digest
 from ociassemble.progress import Advanced, Event, Progress, Started
@@ -306,3 +306,47 @@ def test_progress_is_of_the_layers_as_stored() -> None:
         ("inspect", "base", total)
     ]
     assert sum(item.amount for item in told if isinstance(item, Advanced)) == total
+
+
+# --- bounds ---
+
+
+def test_paths_as_deep_as_they_may_be() -> None:
+    """Thousands of folders in each other: put, replaced and removed without a stack as deep."""
+    deep = "/".join("a" * 2000)
+    found = merged({deep: ""})
+    assert len(found.paths) == 2000
+    assert kinds(merged({deep: ""}, {"a": ""})) == {"a": "file"}
+    assert kinds(merged({deep: ""}, {whiteout("a"): ""})) == {}
+    assert kinds(merged({deep: "", "b": Link(deep)}, {opaque("a/a"): ""})) == {
+        "a": "directory",
+        "a/a": "directory",
+        "b": "symlink",
+    }
+
+
+def test_endless_databases_are_not_kept() -> None:
+    """A layer of a hundred kilobytes whose files would fill the memory."""
+    entries = [(f"{number}/x", File(bytes(MAX_CAPTURE))) for number in range(MAX_CAPTURED // MAX_CAPTURE + 1)]
+    made = layer(entries, compression="zstd:1")
+    assert made.descriptor.size < 100_000
+
+    with pytest.raises(FormatError, match="128 MiB of package databases"):
+        merged(made, wanted="x")
+
+
+def test_endless_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ociassemble.image.filesystem.MAX_MEMBERS", 10)
+    merged({str(number): "" for number in range(10)})
+
+    with pytest.raises(FormatError, match="more than 10 files"):
+        merged({str(number): "" for number in range(11)})
+
+
+def test_endless_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ociassemble.image.filesystem.MAX_NAMES", 100_000)
+    deep = "/".join("a" * 100)
+    merged({f"{number}/{deep}": "" for number in range(9)})
+
+    with pytest.raises(FormatError, match="paths of the image"):
+        merged({f"{number}/{deep}": "" for number in range(20)})
