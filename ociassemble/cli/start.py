@@ -39,6 +39,8 @@ def _allow_open_files() -> None:
 
 def options(given: Globals) -> Options:
     """The global options as plain values."""
+    from ociassemble.registry.endpoints import parse_mirror
+
     return Options(
         offline=given.offline,
         cache_dir=given.cache_dir,
@@ -46,20 +48,10 @@ def options(given: Globals) -> Options:
         insecure_registries=given.insecure_registry,
         insecure_credentials=given.insecure_credentials,
         ca_file=given.ca_file,
-        registry_mirrors=pairs(given.registry_mirror, "--registry-mirror"),
+        registry_mirrors=dict(parse_mirror(text) for text in given.registry_mirror),
+        trusted_realms=given.trust_realm,
         jobs=given.jobs,
     )
-
-
-def pairs(texts: tuple[str, ...], flag: str) -> Mapping[str, str]:
-    """`KEY=VALUE` options as a map, the last of a key winning."""
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError(f"`{flag} {text}` is not of the form KEY=VALUE")
-        found[key] = value
-    return found
 
 
 def changes(texts: tuple[str, ...], flag: str) -> Mapping[str, str | None]:

@@ -20,6 +20,7 @@ from ociassemble.base.resolve import BaseImage, Resolver
 from ociassemble.content import compress
 from ociassemble.content.codec import Codec
 from ociassemble.content.directory import DirectoryStore
+from ociassemble.content.memory import MemoryStore
 from ociassemble.errors import UsageError
 from ociassemble.kinds.protocol import Resolution, ResolveRequest
 from ociassemble.layer.build import BuiltLayer, Materials, build_layers
@@ -112,6 +113,7 @@ class Session:
             self.wire,
             keychain=Keychain(sources, warn=self.progress.warn),
             mirrors=self.options.registry_mirrors,
+            trusted_realms=self.options.trusted_realms,
             insecure_credentials=self.options.insecure_credentials,
             progress=self.progress,
         )
@@ -122,11 +124,11 @@ class Session:
 
     # ------------------------------------------------------------------------------------ places
 
-    def source(self, text: str, *, pull: str = "always") -> Source:
-        """The place an image is read from."""
-        return self._source(locate(text), pull)
+    def source(self, text: str, *, pull: str = "always", kept: bool = True) -> Source:
+        """The place an image is read from. With `kept` False the store answers nothing a registry can answer."""
+        return self._source(locate(text), pull, kept=kept or self.options.offline)
 
-    def _source(self, location: Location, pull: str) -> Source:
+    def _source(self, location: Location, pull: str, *, kept: bool = True) -> Source:
         if location.transport == "oci":
             return LayoutSource(Path(location.path), location.tag, location.digest)
         assert location.reference is not None
@@ -136,7 +138,8 @@ class Session:
 
         # Offline, the store answers for tags as well: it remembers what each was when it was last asked for.
         policy = "never" if self.options.offline else pull
-        return RemoteSource(self.registry, location.reference, self.store, pull=policy)
+        store = self.store if kept else MemoryStore()
+        return RemoteSource(self.registry, location.reference, store, pull=policy)
 
     def destination(self, text: str, *, push: bool = True) -> Destination:
         """The place an image is written to; a plain reference is a registry's, without `push` the store's."""

@@ -51,7 +51,8 @@ class Options:
     insecure_registries: tuple[str, ...] = ()
     insecure_credentials: bool = False
     ca_file: Path | None = None
-    registry_mirrors: Mapping[str, str] = field(default_factory=dict)
+    registry_mirrors: Mapping[str, str] = field(default_factory=dict)  # host -> mirror
+    trusted_realms: tuple[str, ...] = ()  # hosts that may be sent passwords of other hosts, for tokens
     jobs: int | None = None
 
 
