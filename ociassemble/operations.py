@@ -47,9 +47,9 @@ class StaleError(PolicyError):
     code = "policy.lock-check"
 
 
-def read(session: Session, text: str, platform: str | None = None) -> Node:
-    """The graph at a place; with `platform`, the manifest for it."""
-    node = session.source(text).read()
+def read(session: Session, text: str, platform: str | None = None, *, kept: bool = True) -> Node:
+    """The graph at a place; with `platform`, the manifest for it. `kept`: the store may answer for a registry."""
+    node = session.source(text, kept=kept).read()
     if platform is None:
         return node
     return select_platform(node, Platform.parse(platform), text)
@@ -143,6 +143,9 @@ def _image(node: Node) -> Iterator[str]:
         yield str(error)
         return
     yield from validate_config(image.config, len(image.layers))
+    said = node.descriptor.platform
+    if said is not None and (said.os, said.architecture) != (image.platform.os, image.platform.architecture):
+        yield f"the index says it is for {said}, its config says {image.platform}"
     for layer in image.layers:
         seen: set[str] = set()
         try:

@@ -78,7 +78,8 @@ def validate(ctx: click.Context, /, image: str, platform: str | None) -> int:
     from ociassemble.operations import validate as run
 
     with session(ctx) as (this, console):
-        node = read(this, image, platform)
+        # What is at the place, that is: a sound copy in the local store says nothing about a registry.
+        node = read(this, image, platform, kept=False)
         report = run(node)
         for finding in report.findings:
             console.result(finding)

@@ -26,10 +26,7 @@ def _node(node: Node) -> Iterator[str]:
     here = str(node.descriptor.digest)
     try:
         if node.is_index:
-            index = Index.parse(node.raw, node.descriptor.media_type)
-            for item in index.manifests:
-                if item.platform is None and item.media_type in mediatype.MANIFESTS | mediatype.INDEXES:
-                    yield f"{here}: {item.digest} has no platform"
+            Index.parse(node.raw, node.descriptor.media_type)
             return
         manifest = Manifest.parse(node.raw, node.descriptor.media_type)
     except Error as error:

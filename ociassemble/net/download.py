@@ -105,7 +105,7 @@ def _fetch_one(
 
     with progress.task("download", label, size) as task, store.ingest() as writer:
         try:
-            for block in resuming(open_at, size, redact(url)):
+            for block in resuming(open_at, size, f"`{redact(url)}`"):
                 writer.write(block)
                 task.advance(len(block))
             return writer.commit(digest, size)[1]
@@ -119,7 +119,7 @@ def resuming(open_at: Callable[[int], Response], size: int | None, what: str) ->
 
     `open_at(offset)` asks for the rest from there on; its answer is 200 (then what is known is skipped) or 206. With
     `size` known, a longer file is a `SizeMismatchError` as soon as the byte too many arrives, and a shorter one
-    counts as cut.
+    counts as cut. `what` is for errors, with its backticks.
     """
     limit = MAX_UNSIZED if size is None else size
     have = cuts = 0
@@ -130,7 +130,7 @@ def resuming(open_at: Callable[[int], Response], size: int | None, what: str) ->
             with answer as response:
                 total = response.length if response.status == 200 else None
                 if size is not None and total is not None and total != size:
-                    raise SizeMismatchError(f"`{what}` has {total} bytes, not {size}")
+                    raise SizeMismatchError(f"{what} has {total} bytes, not {size}")
                 skip = have - _start(response, have, what)
                 received = 0
                 for block in response.chunks():
@@ -139,12 +139,12 @@ def resuming(open_at: Callable[[int], Response], size: int | None, what: str) ->
                         skip, block = max(0, skip - len(block)), block[skip:]
                     have += len(block)
                     if have > limit:
-                        raise SizeMismatchError(f"`{what}` is larger than its {limit} bytes")
+                        raise SizeMismatchError(f"{what} is larger than its {limit} bytes")
                     if block:
                         yield block
                 expected = size if size is not None else total
                 if expected is not None and have < expected:
-                    raise CutError(f"`{what}` ended after {have} of {expected} bytes")
+                    raise CutError(f"{what} ended after {have} of {expected} bytes")
                 return
         except (CutError, TimedOutError):
             cuts = 1 if have > before else cuts + 1
@@ -158,5 +158,5 @@ def _start(response: Response, asked: int, what: str) -> int:
         return 0
     found = _CONTENT_RANGE.fullmatch(response.header("Content-Range").strip())
     if not found or int(found[1]) != asked:
-        raise AnswerError(f"`{what}` was asked for from byte {asked} on, and another range came")
+        raise AnswerError(f"{what} was asked for from byte {asked} on, and another range came")
     return asked
