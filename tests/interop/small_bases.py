@@ -28,6 +28,7 @@ FOLDERS: dict[str, Content] = {
     "var/tmp": Folder(0o1777),
     "root": Folder(0o700),
     "home/nonroot": Folder(0o700, 65532, 65532),
+    "usr/local/share": Folder(0o2775, 0, 50),  # Debian's own are like this: set-group-ID, of the group staff
 }
 GLIBC = b"\0GNU C Library (made for a test) stable release version 2.36.\0"
 PATH = "PATH=/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

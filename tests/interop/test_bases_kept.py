@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ociassemble.image.image import Image
+from ociassemble.image.image import Image, open_image
 from ociassemble.testing.images import Link, image, index, lay_out, layer, push
 from tests.interop.small_bases import FOLDERS, USRMERGE, slim
-from tests.interop.wild import Cli, Registry, app, cli, google, on_top, paths, registry, shared_cache
+from tests.interop.wild import PLATFORMS, Cli, Registry, app, cli, google, on_top, paths, registry, shared_cache
 from tests.peers import Peer
 
 __all__ = ["app", "cli", "google", "registry", "shared_cache"]
@@ -56,7 +56,17 @@ def test_documents_of_both_dialects(
 def everywhere(tmp_path: Path) -> Path:
     """A folder with files for places that the base has as links, or with a mode and owner of its own."""
     folder = tmp_path / "everywhere"
-    for name in ("lib/x/data", "bin/tool", "lib64/y", "tmp/z", "root/r", "home/nonroot/n", "usr/lib/u", "srv/new/s"):
+    for name in (
+        "lib/x/data",
+        "bin/tool",
+        "lib64/y",
+        "tmp/z",
+        "root/r",
+        "home/nonroot/n",
+        "usr/lib/u",
+        "srv/new/s",
+        "usr/local/share/v",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
     (folder / "bin/tool").chmod(0o700)
@@ -99,7 +109,10 @@ def test_links_modes_and_owners_of_a_base_stay(cli: Cli, everywhere: Path, umoci
     )  # fmt: skip
 
     assert ended.status == 0, ended.err
-    check_tree(unpacked(umoci, tmp_path / "image", tmp_path / "bundle"))
+    root = unpacked(umoci, tmp_path / "image", tmp_path / "bundle")
+    check_tree(root)
+    share = (root / "usr/local/share").stat()
+    assert (stat.S_IMODE(share.st_mode), share.st_gid) == (0o2775, 50)
 
 
 @pytest.mark.packages
@@ -151,3 +164,44 @@ def test_facts_are_read_once_and_known_by_the_manifests_digest(cli: Cli, registr
     other = cli("build", app, "--base", f"{name}:1", *argv, "-t", f"{registry.host}/once/c:1", cache=app.parent / "new")
     assert len(layers_read(before)) == 3
     assert other.digest == first.digest
+
+
+# --- pinned by a lock ----------------------------------------------------------------------------------------
+
+
+def test_a_locked_base_stays_when_its_tag_moves(cli: Cli, registry: Registry, tmp_path: Path) -> None:
+    app = tmp_path / "plain"
+    app.mkdir()
+    (app / "main.py").write_text("print(1)\n")
+    name = f"{registry.host}/pinned/base"
+    old = [slim(), slim(more={"architecture": "arm64", "variant": "v8"})]
+    push(index(old), f"{name}:1")
+    argv = (app, "--base", f"{name}:1", "--platform", "linux/amd64,linux/arm64")
+    assert cli("lock", *argv).status == 0
+
+    push(index([slim(platform=platform, more={"comment": "new"}) for platform in PLATFORMS]), f"{name}:1")
+    before = len(registry.requests())
+    locked = cli("build", *argv, "--locked", "-t", f"{registry.host}/pinned/app:1", "--push", cache=tmp_path / "new")
+    assert not [path for path in registry.since(before, "GET") if path.endswith("/pinned/base/manifests/1")]
+    for base, child in zip(old, registry.read(locked.name).children, strict=True):
+        on_top(base, open_image(child))
+
+    fresh = cli("build", *argv, "--no-lock", "-t", f"{registry.host}/pinned/app:2", "--push")
+    assert "comment" in open_image(registry.read(fresh.name).children[0]).config.document
+    # Gone from the registry altogether: the store still has what is pinned.
+    assert (
+        cli("--offline", "build", *argv, "--locked", "-o", f"oci:{tmp_path}/out:t", cache=tmp_path / "new").status == 0
+    )
+
+
+def test_a_base_of_docker_hub_through_a_mirror(cli: Cli, registry: Registry, app: Path) -> None:
+    base = slim(docker=True)
+    push(base, f"{registry.host}/hub/library/python:3.12-slim")
+    ended = cli(
+        "build", app, "--base", "python:3.12-slim", "--registry-mirror", f"docker.io={registry.host}/hub",
+        "--platform", "linux/amd64", "--cmd", "/app/run", "--push", "-t", f"{registry.host}/hub-app:1",
+    )  # fmt: skip
+    made = registry.image(ended.name)
+
+    on_top(base, made)
+    assert made.manifest.annotations["org.opencontainers.image.base.name"] == "docker.io/library/python:3.12-slim"
