@@ -49,7 +49,7 @@ def _global_options() -> list[click.Option]:
         click.Option(["--insecure-credentials"], is_flag=True, help="Send credentials to insecure registries, too."),
         click.Option(["--ca-file"], type=file, metavar="FILE", help="Authorities to trust as well (PEM)."),
         click.Option(["--registry-mirror"], multiple=True, metavar="HOST=MIRROR", help="Read from MIRROR instead."),
-        click.Option(["--trust-realm"], multiple=True, metavar="HOST", help="Send registry passwords to HOST for tokens."),
+        click.Option(["--trust-realm"], multiple=True, metavar="HOST", help="Send passwords to HOST for tokens."),
         click.Option(["--progress"], type=click.Choice(PROGRESS), metavar="HOW", help="auto, tty, plain, json, quiet."),
         click.Option(["-q", "--quiet"], is_flag=True, help="Only warnings, errors and the result."),
         click.Option(["-v", "--verbose"], count=True, help="Say more."),
