@@ -1,0 +1,255 @@
+"""Folders, settings, locks and command lines that cannot be built."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.failure.scene import REPOSITORY, Scene, Snapshot, scene_below
+
+pytestmark = pytest.mark.spec("FAIL-1", "FAIL-2")
+
+
+@pytest.fixture
+def base(scene: Scene) -> str:
+    """An application that was built once onto it."""
+    made = scene.base()
+    scene.files(main__py="print(1)\n")
+    scene.built("-b", made)
+    return made
+
+
+def symlink(target: str) -> Callable[[Scene], object]:
+    return lambda scene: (scene.project / "link").symlink_to(target)
+
+
+def files(**content: str) -> Callable[[Scene], object]:
+    return lambda scene: scene.files(**content)
+
+
+def device(scene: Scene) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(scene.project / "socket"))
+
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk=\n-----END OPENSSH PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "text", "hint"),
+    [
+        (symlink("../outside"), 3, "the symlink `link` -> `../outside` leads out of", "copy what it points to"),
+        (symlink("/etc/passwd"), 3, "the symlink `link` -> `/etc/passwd` is absolute", "copy what it points to"),
+        (lambda scene: os.mkfifo(scene.project / "fifo"), 3, "`fifo` is a fifo", "remove it"),
+        (device, 3, "`socket` is a socket", "remove it"),
+        (files(__env="PASSWORD=1"), 8, "`.env`: environment file", "--allow-secret .env"),
+        (files(deploy=KEY), 8, "`deploy`: ", "--allow-secret deploy"),
+        (files(__wh__main__py=""), 3, "`.wh.main.py` is named like a whiteout", "rename it"),
+        (files(ociassemble__toml="bse = 'x'\n"), 2, "there is no setting `bse`", "did you mean `base`?"),
+        (files(ociassemble__toml="[python]\nextra = ['a']\n"), 2, "there is no setting `python.extra`", "did you mean"),
+        (files(ociassemble__toml="base = 7\n"), 2, "base", ""),
+        (files(ociassemble__toml="base = [\n"), 2, "`ociassemble.toml` cannot be read: ", None),
+        (files(pyproject__toml="[project\n"), 3, "`pyproject.toml` is not TOML: ", None),
+        (files(pyproject__toml="[project]\nname = 1\n"), 3, "`pyproject.toml`: not a name for a project: 1", None),
+        (files(pyproject__toml="[tool.ociassemble]\nbase = 1\n"), 2, "base", ""),
+        (files(requirements__txt="alpha @@ 1\n"), 3, "`requirements.txt` line 1: not a requirement", "flask"),
+        (files(pylock__toml="lock-version = '9.9'\n"), 3, "`pylock.toml` is not a valid pylock.toml: ", None),
+        (files(uv__lock="[\n", pyproject__toml="[project]\nname='a'\n"), 3, "`uv.lock` is not TOML: ", None),
+        (files(ociassemble__lock="{"), 3, "`ociassemble.lock` is not JSON: ", "restore it from version control"),
+        (files(ociassemble__lock="<<<<<<< ours\n"), 3, "merge conflict", ""),
+        (files(ociassemble__lock='{"lock-version": 99}'), 3, "has lock-version 99", "upgrade ociassemble"),
+        (lambda scene: (scene.project / "ociassemble.lock").mkdir(), 3, "cannot read the lock", "--lockfile"),
+        (lambda scene: (scene.project / "main.py").unlink(), 3, "nothing says how the application starts", "--cmd"),
+        (lambda scene: shutil.rmtree(scene.project), 3, "there is no folder `project`", "name the folder"),
+    ],
+)  # fmt: skip
+def test_a_project_that_cannot_be_built(
+    scene: Scene, base: str, change: Callable[[Scene], object], status: int, text: str, hint: str | None
+) -> None:
+    change(scene)
+    before = Snapshot.of(scene)
+
+    done = scene.run("build", "project", "-b", base, "--kind", "python", "-o", scene.layout)
+
+    done.failed(status, text, hint=hint)
+    before.holds(scene)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text", "hint"),
+    [
+        ("build nowhere", 3, "there is no folder `nowhere`", "name the folder"),
+        ("build project/main.py", 3, "`project/main.py` is not a folder", "name its folder: `project`"),
+        ("build /", 3, "`/` is not an application", "name the folder of the application"),
+        ("build HOME", 3, "is your home folder, not an application", "name the folder of the application"),
+        ("build project --kind ruby", 2, "`ruby` is none of", "known are"),
+        ("build project --push", 2, "`--push` needs a name", "-t REGISTRY/NAME:TAG"),
+        ("build project -t registry.example/a:v1@sha256:" + "0" * 64, 2, "has a digest", "`registry.example/a:v1`"),
+        ("build project -t Registry.example/A:v1", 2, "is not an image reference", "did you mean"),
+        ("build project -o type=tar", 2, "`-o type=tar` is not understood", "oci:DIR"),
+        ("build project -o oci:", 2, "`oci:` names no folder", "oci:DIR"),
+        ("build project -o oci-archive:x.tar", 2, "an OCI archive", "skopeo copy"),
+        ("build project --cmd '", 2, "the quote ' is not closed", None),
+        ("build project --compression lzma", 2, "`lzma` is not understood", "zstd:3"),
+        ("build project --compression gzip:99", 2, "gzip has no level 99", "1 to 9"),
+        ("build project --source-date-epoch tomorrow", 2, "is not a number of seconds", "`git`, or `now`"),
+        ("build project -e NOVALUE", 2, "`--env NOVALUE` is not of the form KEY=VALUE", "`KEY-`"),
+        ("build project --workdir relative", 2, "`relative`", ""),
+        ("build project --ignorefile nowhere", 3, "cannot read the ignore file `nowhere`", None),
+        ("build project --wheel nowhere-1.0-py3-none-any.whl", 3, "cannot read the wheel", None),
+        ("build project --wheel archive.zip", 3, "`archive.zip` is not a wheel's file name", "keep the name"),
+        ("build project --ca-file nowhere -b registry.example/x", 2, "`nowhere`", None),
+        ("build project --registry-mirror gcr.io", 2, "`gcr.io` is not `HOST=MIRROR`", "for example"),
+        ("build project --locked", 8, "there is no `ociassemble.lock`", "`ociassemble lock`"),
+        ("lock project --check", 8, "`ociassemble.lock` would change", "run `ociassemble lock`"),
+    ],
+)  # fmt: skip
+def test_a_command_line_that_cannot_work(
+    scene: Scene, base: str, words: str, status: int, text: str, hint: str | None
+) -> None:
+    before = Snapshot.of(scene)
+    argv = [str(scene.home) if word == "HOME" else word for word in words.split(" ")]
+    argv += [] if "-b" in argv else ["-b", base]
+    if argv[0] == "build" and "-o" not in argv and "-t" not in argv:
+        argv += ["-o", scene.layout]
+
+    done = scene.run(*argv)
+
+    done.failed(status, text, hint=hint)
+    before.holds(scene)
+
+
+# --- locks ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("words", "environment"), [(["--locked"], {}), ([], {"CI": "true"}), ([], {"CI": "1"})])
+def test_a_stale_lock_where_it_must_not_be(
+    scene: Scene, base: str, words: list[str], environment: dict[str, str]
+) -> None:
+    scene.run("lock", "project", "-b", base).worked()
+    before = Snapshot.of(scene)
+
+    done = scene.run(
+        "build", "project", "-b", base, "--platform", "linux/arm64", "-o", scene.layout, *words, **environment
+    )
+
+    done.failed(8, "`ociassemble.lock` is stale", "`linux/arm64` is asked for", hint="run `ociassemble lock`")
+    before.holds(scene)
+
+
+def test_a_stale_lock_elsewhere_is_told_and_left_as_it_is(scene: Scene, base: str) -> None:
+    scene.run("lock", "project", "-b", base).worked()
+    before = Snapshot.of(scene)
+    shutil.copytree(scene.root / "base", scene.root / "other")
+
+    done = scene.run("build", "project", "-b", "oci:other:v1", "-o", f"oci:{scene.outputs}/second:v1").worked()
+
+    assert "warning: `ociassemble.lock` is stale, resolving again: the base is `oci:other:v1`" in done.err
+    assert Snapshot.of(scene).project == before.project
+
+
+def test_a_broken_lock_is_written_anew_by_lock(scene: Scene, base: str) -> None:
+    scene.files(ociassemble__lock="{")
+
+    done = scene.run("lock", "project", "-b", base).worked()
+
+    assert "warning: `ociassemble.lock` is not JSON" in done.err
+    scene.run("build", "project", "-b", base, "-o", scene.layout, "--locked").worked()
+
+
+# --- another user --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared() -> Iterator[Scene]:
+    """A scene that another user can reach: pytest's own folders are private."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    if not _reachable(REPOSITORY):
+        pytest.skip(f"another user cannot read {REPOSITORY}")
+    root = Path(tempfile.mkdtemp(prefix="ociassemble-test-"))
+    root.chmod(0o755)
+    try:
+        with scene_below(root) as made:
+            yield made
+    finally:
+        shutil.rmtree(root)
+
+
+def _reachable(path: Path) -> bool:
+    import sys
+
+    places = (path, Path(sys.executable).resolve(), Path(sys.prefix))
+    return all(item.stat().st_mode & 0o005 for place in places for item in (place, *place.parents))
+
+
+NOBODY = 65534
+
+
+def test_an_unreadable_file(shared: Scene) -> None:
+    scene = shared
+    base = scene.base()
+    scene.files(main__py="", data="x")
+    for path in (scene.root, scene.temporary, scene.home, scene.outputs):
+        os.chown(path, NOBODY, NOBODY)
+    (scene.project / "data").chmod(0o600)
+    before = Snapshot.of(scene)
+
+    done = scene.spawn("build", "project", "-b", base, "-o", scene.layout, user=NOBODY)
+
+    done.failed(3, "`data`", "ermission denied", hint="")
+    before.holds(scene)
+    (scene.project / "data").chmod(0o644)
+    scene.spawn("build", "project", "-b", base, "-o", scene.layout, user=NOBODY).worked()
+
+
+def test_an_unreadable_folder_and_an_unreadable_lock(shared: Scene) -> None:
+    scene = shared
+    base = scene.base()
+    scene.files(main__py="", **{"folder/x": "x"})
+    for path in (scene.root, scene.temporary, scene.home, scene.outputs):
+        os.chown(path, NOBODY, NOBODY)
+    (scene.project / "folder").chmod(0o700)
+    before = Snapshot.of(scene)
+
+    scene.spawn("build", "project", "-b", base, "-o", scene.layout, user=NOBODY).failed(3, "`folder`", hint="")
+    before.holds(scene)
+
+    (scene.project / "folder").chmod(0o755)
+    scene.files(ociassemble__lock="{}").joinpath("ociassemble.lock").chmod(0o600)
+    before = Snapshot.of(scene)
+    done = scene.spawn("build", "project", "-b", base, "-o", scene.layout, user=NOBODY)
+
+    done.failed(3, "cannot read the lock", "Permission denied", hint="--lockfile")
+    before.holds(scene)
+
+
+def test_places_that_may_not_be_written(shared: Scene) -> None:
+    """The cache, the output and the project's lock, each in a folder of somebody else."""
+    scene = shared
+    base = scene.base()
+    scene.files(main__py="")
+    os.chown(scene.root, NOBODY, NOBODY)
+    for path in (scene.temporary, scene.home):
+        os.chown(path, NOBODY, NOBODY)
+    before = Snapshot.of(scene)
+
+    done = scene.spawn("build", "project", "-b", base, "-o", scene.layout, user=NOBODY)
+    done.failed(11, f"cannot write `{scene.outputs}/image`", "may not be written to", hint="another place")
+    before.holds(scene)
+
+    done = scene.spawn("lock", "project", "-b", base, user=NOBODY)
+    done.failed(11, "Permission denied", hint=None)
+    before.holds(scene)
+
+    cache = scene.root / "private"
+    cache.mkdir(mode=0o755)
+    done = scene.spawn("--cache-dir", str(cache), "build", "project", "-b", base, "-o", "oci:new:v1", user=NOBODY)
+    done.failed(11, f"`{cache}", "ermission denied", hint="--cache-dir")
+    assert not (scene.root / "new").exists()
