@@ -148,7 +148,7 @@ def google(shared_cache: Path, registry: Registry) -> dict[str, Image]:
     with (place / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (place / "layout" / "index.json").exists():
-            images = _google(DirectoryStore(place / "store"))
+            images = _google(DirectoryStore(shared_cache / "store"))  # packages in it are not fetched again by builds
             lay_out(index(images, annotations={"org.opencontainers.image.title": "python3"}), place / "layout", "t")
     node = LayoutSource(place / "layout", "t").read()
     name = GOOGLE.replace("gcr.io", registry.host)
