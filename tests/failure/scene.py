@@ -269,7 +269,6 @@ class Scene:
         self,
         *argv: str,
         environment: Mapping[str, str] | None = None,
-        user: int | None = None,
         before: Callable[[], Any] | None = None,
     ) -> Child:
         """A command in a process of its own, in a session of its own."""
@@ -282,9 +281,6 @@ class Scene:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
             preexec_fn=before,
         )
         return Child(process)

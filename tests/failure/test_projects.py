@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import socket
-import tempfile
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.failure.scene import REPOSITORY, Scene, Snapshot, scene_below
+from tests.failure.scene import Scene, Snapshot
 
 pytestmark = pytest.mark.spec("FAIL-1", "FAIL-2")
 
@@ -163,93 +164,107 @@ def test_a_broken_lock_is_written_anew_by_lock(scene: Scene, base: str) -> None:
     scene.run("build", "project", "-b", base, "-o", scene.layout, "--locked").worked()
 
 
-# --- another user --------------------------------------------------------------------------------------------
+# --- permissions ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def shared() -> Iterator[Scene]:
-    """A scene that another user can reach: pytest's own folders are private."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    if not _reachable(REPOSITORY):
-        pytest.skip(f"another user cannot read {REPOSITORY}")
-    root = Path(tempfile.mkdtemp(prefix="ociassemble-test-"))
-    root.chmod(0o755)
-    try:
-        with scene_below(root) as made:
-            yield made
-    finally:
-        shutil.rmtree(root)
+def powerless() -> None:
+    """In a child of root: give up reading and writing what the permissions forbid (CAP_DAC_*), for good."""
+    if os.geteuid() == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            assert libc.prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
 
 
-def _reachable(path: Path) -> bool:
-    import sys
-
-    places = (path, Path(sys.executable).resolve(), Path(sys.prefix))
-    return all(item.stat().st_mode & 0o005 for place in places for item in (place, *place.parents))
-
-
-NOBODY = 65534
+def forbid(path: Path, mode: int) -> None:
+    """Make it somebody else's where we can, and in any case one that may not be touched."""
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+    path.chmod(mode)
 
 
-def test_an_unreadable_file(shared: Scene) -> None:
-    scene = shared
-    base = scene.base()
-    scene.files(main__py="", data="x")
-    for path in (scene.root, scene.temporary, scene.home, scene.outputs):
-        os.chown(path, NOBODY, NOBODY)
-    (scene.project / "data").chmod(0o600)
+linux = pytest.mark.skipif(sys.platform != "linux" and os.geteuid() == 0, reason="root can read everything here")
+
+
+@linux
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_an_unreadable_file(scene: Scene, base: str, what: str) -> None:
+    scene.file("folder/data", "x")
+    path = scene.project / ("folder" if what == "folder" else "folder/data")
+    words = ["build", "project", "-b", base, "-o", scene.layout]
+    forbid(path, 0o000)
     before = Snapshot.of(scene)
 
-    done = scene.spawn("build", "project", "-b", base, "-o", scene.layout, user=NOBODY)
+    done = scene.spawn(*words, before=powerless)
 
-    done.failed(3, "`data`", "ermission denied", hint="")
+    done.failed(3, f"`{path.relative_to(scene.project)}`", "ermission denied", hint="")
     before.holds(scene)
-    (scene.project / "data").chmod(0o644)
-    scene.spawn("build", "project", "-b", base, "-o", scene.layout, user=NOBODY).worked()
+    path.chmod(0o755)
+    scene.spawn(*words, before=powerless).worked()
 
 
-def test_an_unreadable_folder_and_an_unreadable_lock(shared: Scene) -> None:
-    scene = shared
-    base = scene.base()
-    scene.files(main__py="", **{"folder/x": "x"})
-    for path in (scene.root, scene.temporary, scene.home, scene.outputs):
-        os.chown(path, NOBODY, NOBODY)
-    (scene.project / "folder").chmod(0o700)
+@linux
+def test_an_unreadable_lock_and_an_unreadable_base(scene: Scene, base: str) -> None:
+    before = Snapshot.of(scene)
+    words = ["build", "project", "-b", base, "-o", scene.layout]
+    lock = scene.files(ociassemble__lock="{}") / "ociassemble.lock"
+    forbid(lock, 0o000)
+
+    scene.spawn(*words, before=powerless).failed(3, "cannot read the lock", "Permission denied", hint="--lockfile")
+    lock.unlink()
+    before.holds(scene)
+
+    layers = scene.root / "base/blobs/sha256"
+    forbid(layers, 0o000)
+    done = scene.spawn("--cache-dir", "another", *words, before=powerless)
+    layers.chmod(0o755)
+
+    assert (done.status, done.out) == (4, ""), done.err
+    assert "Traceback" not in done.err
+    before.holds(scene)
+
+
+@linux
+def test_places_that_may_not_be_written(scene: Scene, base: str) -> None:
+    """An output, the project's lock and the cache, each in a folder of somebody else."""
+    words = ["build", "project", "-b", base]
+    for folder in (scene.outputs, scene.project):
+        forbid(folder, 0o555)
+    (scene.root / "private").mkdir()
+    forbid(scene.root / "private", 0o555)
     before = Snapshot.of(scene)
 
-    scene.spawn("build", "project", "-b", base, "-o", scene.layout, user=NOBODY).failed(3, "`folder`", hint="")
+    done = scene.spawn(*words, "-o", "oci:outputs/new:v1", before=powerless)
+    done.failed(11, "cannot write `outputs/new`: `outputs` may not be written to", hint="another place")
+    done = scene.spawn(*words, "--digest-file", "outputs/digest", before=powerless)
+    done.failed(11, "cannot write `outputs/digest`: `outputs` may not be written to", hint="another place")
+    done = scene.spawn("lock", "project", "-b", base, before=powerless)
+    done.failed(11, "`project`", "ermission denied", hint=None)
+    done = scene.spawn("--cache-dir", "private/cache", *words, "-o", "oci:new:v1", before=powerless)
+    done.failed(11, "cannot create the folder `private/cache", "ermission denied", hint=None)
+
     before.holds(scene)
-
-    (scene.project / "folder").chmod(0o755)
-    scene.files(ociassemble__lock="{}").joinpath("ociassemble.lock").chmod(0o600)
-    before = Snapshot.of(scene)
-    done = scene.spawn("build", "project", "-b", base, "-o", scene.layout, user=NOBODY)
-
-    done.failed(3, "cannot read the lock", "Permission denied", hint="--lockfile")
-    before.holds(scene)
-
-
-def test_places_that_may_not_be_written(shared: Scene) -> None:
-    """The cache, the output and the project's lock, each in a folder of somebody else."""
-    scene = shared
-    base = scene.base()
-    scene.files(main__py="")
-    os.chown(scene.root, NOBODY, NOBODY)
-    for path in (scene.temporary, scene.home):
-        os.chown(path, NOBODY, NOBODY)
-    before = Snapshot.of(scene)
-
-    done = scene.spawn("build", "project", "-b", base, "-o", scene.layout, user=NOBODY)
-    done.failed(11, f"cannot write `{scene.outputs}/image`", "may not be written to", hint="another place")
-    before.holds(scene)
-
-    done = scene.spawn("lock", "project", "-b", base, user=NOBODY)
-    done.failed(11, "Permission denied", hint=None)
-    before.holds(scene)
-
-    cache = scene.root / "private"
-    cache.mkdir(mode=0o755)
-    done = scene.spawn("--cache-dir", str(cache), "build", "project", "-b", base, "-o", "oci:new:v1", user=NOBODY)
-    done.failed(11, f"`{cache}", "ermission denied", hint="--cache-dir")
     assert not (scene.root / "new").exists()
+
+
+@linux
+def test_a_layout_that_may_not_be_written(scene: Scene, base: str) -> None:
+    for folder in (scene.outputs / "image", scene.outputs / "image/blobs/sha256"):
+        forbid(folder, 0o555)
+    before = Snapshot.of(scene)
+
+    done = scene.spawn("build", "project", "-b", base, "-e", "A=1", "-o", scene.layout, before=powerless)
+
+    done.failed(11, "may not be written to", hint="another place")
+    before.holds(scene)
+
+
+@linux
+def test_a_layout_whose_blobs_may_not_be_written(scene: Scene, base: str) -> None:
+    """Found when the last step has begun; it is taken back."""
+    forbid(scene.outputs / "image/blobs/sha256", 0o555)
+    before = Snapshot.of(scene)
+
+    done = scene.spawn("build", "project", "-b", base, "-e", "A=1", "-o", scene.layout, before=powerless)
+
+    done.failed(11, "ermission denied", hint=None)
+    before.holds(scene)
