@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -43,6 +42,6 @@ def run(
             from ociassemble.build import build
 
             asked = request({"app": Path(image), "base": base, "platform": (platform,) if platform else ()})
-            image = f"local:{build(replace(asked), this).written[0].line}"
+            image = f"local:{build(asked, this).written[0].line}"
         added = {key: value for key, value in changes(env, "--env").items() if value is not None}
         return start(this, image, port=port, args=args, env=added, platform=platform, runtime=runtime)

@@ -57,7 +57,7 @@ def image_document(name: str, node: Node, image: Image) -> dict[str, Any]:
 
 def image_lines(shown: dict[str, Any]) -> Iterator[str]:
     """The same for people."""
-    yield f"{shown['name']}"
+    yield shown["name"]
     yield f"digest      {shown['digest']}"
     yield f"platforms   {', '.join(shown['platforms'])}"
     if shown["manifest"] != shown["digest"]:

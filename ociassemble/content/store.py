@@ -129,6 +129,3 @@ def ingest_all(store: Store, chunks: Iterable[bytes], digest: Digest | None = No
         for chunk in chunks:
             writer.write(chunk)
         return writer.commit(digest)
-
-
-Opener = Callable[[], BinaryIO]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ociassemble.errors import FormatError
 
 MAGIC = b"\x7fELF"
-EXECUTABLE, SHARED = 2, 3
+SHARED = 3  # e_type
 MACHINES = {
     3: "386",
     21: "ppc64",

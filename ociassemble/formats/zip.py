@@ -8,7 +8,6 @@ nothing follows the end record. It never inflates; `raw` hands out compressed by
 
 from __future__ import annotations
 
-import binascii
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -26,7 +25,6 @@ __all__ = [
     "ZipLimitError",
     "ZipReader",
     "ZipUnsupportedError",
-    "crc32",
     "show",
     "unusable",
 ]
@@ -237,8 +235,3 @@ class ZipReader:
                 self._blame.fail("is cut off")
             data += more
         return data
-
-
-def crc32(data: bytes, value: int = 0) -> int:
-    """The checksum zip uses (ISO 3309), continued from `value`."""
-    return binascii.crc32(data, value)

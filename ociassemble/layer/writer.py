@@ -7,7 +7,7 @@ libc away); no path twice; no whiteouts; no set-id bits of our own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ociassemble.errors import IntegrityError, ProjectError
@@ -38,8 +38,7 @@ class ContentChangedError(IntegrityError):
 class _Written(NamedTuple):
     kind: str
     origin: str
-    explicit: bool
-    attributes: tuple[int, int, int]
+    attributes: tuple[int, int, int]  # mode, uid, gid
 
 
 class LayerWriter:
@@ -60,7 +59,6 @@ class LayerWriter:
         self._links = dict(links)
         self._directories = {item.path: item for item in directories}
         self._written: dict[str, _Written] = {}
-        self.files = 0
 
     def place(self, entry: Entry) -> Entry:
         """The entry at its real path in the image; refuses paths that no layer can carry."""
@@ -90,23 +88,18 @@ class LayerWriter:
                 raise PathError(
                     f"`/{path}` of {entry.origin} is a hard link to `/{entry.target}`, which does not come before it"
                 )
-        self._written[path] = _Written(entry.kind, entry.origin, True, (entry.mode, entry.uid, entry.gid))
+        self._written[path] = _Written(entry.kind, entry.origin, (entry.mode, entry.uid, entry.gid))
         size = entry.size if entry.kind == "file" else 0
         mode = 0o777 if entry.kind == "symlink" else entry.mode & 0o777
         self._sink(
             tar.header(path, kind=entry.kind, mode=mode, uid=entry.uid, gid=entry.gid, size=size, target=entry.target)
         )
-        self.files += 1
         if entry.kind == "file":
             self._content(entry)
 
     def finish(self) -> None:
         """Write the end of the archive."""
         self._sink(tar.END)
-
-    def paths(self) -> Iterator[str]:
-        """What was written, in order."""
-        return iter(self._written)
 
     def _content(self, entry: Entry) -> None:
         left = entry.size
@@ -136,7 +129,7 @@ class LayerWriter:
                 raise conflict(path, before.origin, entry.origin)
             return
         self._parents(path, entry)
-        self._emit(path, attributes, entry.origin, explicit=True)
+        self._emit(path, attributes, entry.origin)
 
     def _parents(self, path: str, entry: Entry) -> None:
         parts = path.split("/")
@@ -149,10 +142,10 @@ class LayerWriter:
                 continue
             base = self._directories.get(parent)
             attributes = (base.mode, base.uid, base.gid) if base is not None else (0o755, 0, 0)
-            self._emit(parent, attributes, entry.origin, explicit=False)
+            self._emit(parent, attributes, entry.origin)
 
-    def _emit(self, path: str, attributes: tuple[int, int, int], origin: str, *, explicit: bool) -> None:
-        self._written[path] = _Written("directory", origin, explicit, attributes)
+    def _emit(self, path: str, attributes: tuple[int, int, int], origin: str) -> None:
+        self._written[path] = _Written("directory", origin, attributes)
         mode, uid, gid = attributes
         self._sink(tar.header(path, kind="directory", mode=mode, uid=uid, gid=gid))
 

@@ -27,7 +27,6 @@ class Page(NamedTuple):
     url: str
     content_type: str
     data: bytes
-    etag: str = ""
 
 
 def get(wire: Wire, url: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Page:
@@ -40,8 +39,7 @@ def get(wire: Wire, url: str, *, limit: int, headers: Mapping[str, str] | None =
             raise wire.fail(response)
         if response.header("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
             raise AnswerError(f"`{redact(url)}` came compressed, which was not asked for")
-        data = response.read(limit)
-        return Page(response.url, response.header("Content-Type"), data, response.header("ETag"))
+        return Page(response.url, response.header("Content-Type"), response.read(limit))
 
 
 def fetch(

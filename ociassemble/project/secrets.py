@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from ociassemble.errors import PolicyError
 
-HEAD = 1 << 20  # bytes of a file that `by_content` is given
-
 
 class SecretError(PolicyError):
     """Files to be packed look like secrets; `details` lists all of them."""
@@ -81,7 +79,7 @@ def by_name(path: str) -> str | None:
 
 
 def by_content(path: str, head: bytes) -> str | None:
-    """What kind of secret the first `HEAD` bytes of the file at `path` are, or None."""
+    """What kind of secret the file at `path` is by its first block (`inside.BLOCK`), or None."""
     name = path.rpartition("/")[2].lower()
     start = head[:64].lstrip()
     if start.startswith(_KEY_STARTS) or name.endswith((".pem", ".key")):

@@ -11,7 +11,7 @@ import zlib
 import pytest
 
 from ociassemble.content.compress import inflate
-from ociassemble.formats.zip import DEFLATED, STORED, ZipError, ZipReader, crc32, show, unusable
+from ociassemble.formats.zip import DEFLATED, STORED, ZipError, ZipReader, show, unusable
 from tests.formats.zip_builder import Member, archive, zip64
 
 
@@ -136,7 +136,7 @@ def test_entries_say_what_the_archive_says() -> None:
     assert list(found) == ["pkg", "pkg/a.py", "pkg/b.so", "pkg/empty"]
     assert found["pkg"].is_directory and not found["pkg/a.py"].is_directory
     assert (found["pkg/b.so"].size, found["pkg/b.so"].method) == (76800, DEFLATED)
-    assert found["pkg/b.so"].crc32 == crc32(B.data) == zlib.crc32(B.data)
+    assert found["pkg/b.so"].crc32 == zlib.crc32(B.data)
     assert found["pkg/b.so"].is_executable and not found["pkg/a.py"].is_executable
     assert found["pkg/empty"].mode == 0o100644
     assert found["pkg"].offset == 0
