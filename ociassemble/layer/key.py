@@ -30,10 +30,10 @@ def key_document(layer: LayerPlan) -> dict[str, Any]:
 
 
 def _source(source: Any) -> Any:
-    body = document(source)
     if isinstance(source, FilesSource):
-        body["items"] = [_item(item) for item in source.items]
-        return body
+        # Not through `document`: there may be tens of thousands, and most of it would be thrown away.
+        return {**document(source._replace(items=())), "items": [_item(item) for item in source.items]}
+    body = document(source)
     for name, value in zip(source._fields, source, strict=True):
         if isinstance(value, ArtifactRef):
             body[name] = value.digest.hex
