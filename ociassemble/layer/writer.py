@@ -7,6 +7,7 @@ libc away); no path twice; no whiteouts; no set-id bits of our own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -158,8 +159,14 @@ def conflict(path: str, first: str, second: str) -> ConflictError:
     )
 
 
+# What the checks below are about; most paths have nothing of it, and there may be a hundred thousand.
+_SUSPECT = re.compile(r"(?:\A|/)(?:\.{0,2}(?:/|\Z)|\.wh\.)|\0")
+
+
 def _check_path(entry: Entry) -> None:
     path = entry.path
+    if len(path) <= 255 and path.isascii() and not _SUSPECT.search(path) and "\0" not in entry.target:
+        return
     where = f"`{path!s:.200}` of {entry.origin or 'a source'}"
     if path.startswith("/") or (path and any(part in ("", ".", "..") for part in path.split("/"))):
         raise PathError(f"{where} is not a path below the root of the image")
