@@ -3,11 +3,15 @@
 A console block of specs/cli/ runs in a temporary folder of its document: `$ ociassemble ...` lines, what they print
 (stdout and stderr in one), and `[exit N]` where the status is not 0. `...` is any text: on a line of its own, any
 number of lines. Other programs a block may use: `mkdir`, `printf`, `cat`, `ls`, `rm`.
+
+`<!-- setup: base registry -->` names functions of tests/spec_setups.py that provide what a document stands on: files in
+its folder, variables, and names that stand for others (`127.0.0.1:5000` for the port that a registry has here).
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import os
 import re
@@ -19,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.spec_setups import Setup, prepare
 from tests.spec_tables import SPECS, Block, Command, blocks, cases, sentences, tables
 
 TESTS = Path(__file__).parent
@@ -91,9 +96,9 @@ def _pieces(line: str) -> list[tuple[str, bool]]:
     return [(piece, number == len(pieces) - 1) for number, piece in enumerate(pieces)]
 
 
-def run_command(command: Command, folder: Path) -> tuple[int, str]:
-    words = shlex.split(command.text)
-    environment = {**os.environ, "PYTHONPATH": str(SPECS.parent), "COLUMNS": "100"}
+def run_command(command: Command, folder: Path, setup: Setup) -> tuple[int, str]:
+    words = [setup.real(word) for word in shlex.split(command.text)]
+    environment = {**os.environ, **setup.environment, "PYTHONPATH": str(SPECS.parent), "COLUMNS": "100"}
     while words and re.fullmatch(r"[A-Z_][A-Z0-9_]*=.*", words[0]):
         name, _, value = words.pop(0).partition("=")
         environment[name] = value
@@ -112,7 +117,7 @@ def run_command(command: Command, folder: Path) -> tuple[int, str]:
     if target is not None:
         target.write_text(done.stdout)
         return done.returncode, ""
-    return done.returncode, done.stdout
+    return done.returncode, setup.written(done.stdout)
 
 
 def documents() -> list[object]:
@@ -127,16 +132,18 @@ def documents() -> list[object]:
 
 @pytest.mark.parametrize("path", documents())
 def test_the_console_blocks_of_the_command_line(path: Path, tmp_path: Path) -> None:
-    for block in blocks(path):
-        if block.file:
-            write(block, tmp_path)
-        for command in block.commands:
-            status, said = run_command(command, tmp_path)
-            shown = f"{path.name}:{command.line}: $ {command.text}\n{said}[exit {status}]"
-            if said and not said.endswith("\n"):
-                said += "\n"
-            assert expected_pattern(command.output).fullmatch(said), shown
-            assert status == command.status, shown
+    with contextlib.ExitStack() as stack:
+        setup = prepare(path.read_text("utf-8"), tmp_path, stack)
+        for block in blocks(path):
+            if block.file:
+                write(block, tmp_path)
+            for command in block.commands:
+                status, said = run_command(command, tmp_path, setup)
+                shown = f"{path.name}:{command.line}: $ {command.text}\n{said}[exit {status}]"
+                if said and not said.endswith("\n"):
+                    said += "\n"
+                assert expected_pattern(command.output).fullmatch(said), shown
+                assert status == command.status, shown
 
 
 def write(block: Block, folder: Path) -> None:

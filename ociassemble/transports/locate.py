@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ociassemble.errors import UsageError
+from ociassemble.errors import FormatError, UsageError
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.reference import Reference
 
@@ -45,7 +45,10 @@ def locate(text: str) -> Location:
     if colon and scheme == "docker" and rest.startswith("//"):
         return Location("registry", text, Reference.parse(rest[2:]))
     if colon and scheme == "oci":
-        path, tag, digest = _layout(rest)
+        try:
+            path, tag, digest = _layout(rest)
+        except FormatError as error:
+            raise LocationError(f"`{text}` has no digest after the `@`", hint=error.hint) from error
         if not path:
             raise LocationError(f"`{text}` names no folder", hint="write `oci:DIR` or `oci:DIR:TAG`")
         return Location("oci", text, path=path, tag=tag, digest=digest)

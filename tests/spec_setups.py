@@ -1,0 +1,68 @@
+"""What documents of specs/cli/ stand on. `<!-- setup: base registry -->` names functions of this module, in order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from ociassemble.registry.server import serve
+from ociassemble.testing import images
+from tests.failure.index import Index
+from tests.failure.scene import python_base
+from tests.sources.wheels import wheel
+
+_MARK = re.compile(r"<!--\s*setup:\s*(.+?)\s*-->")
+
+
+class Setup:
+    """`environment` is added to that of every command; `names` are those in the document and what they stand for."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.stack = stack
+        self.environment: dict[str, str] = {}
+        self.names: dict[str, str] = {}
+
+    def real(self, text: str) -> str:
+        """`text` of the document as it is run here."""
+        for name, real in self.names.items():
+            text = text.replace(name, real)
+        return text
+
+    def written(self, text: str) -> str:
+        """What was printed here as the document has it."""
+        for name, real in self.names.items():
+            text = text.replace(real, name)
+        return text
+
+
+def prepare(document: str, folder: Path, stack: ExitStack) -> Setup:
+    """Everything that the marks of a document ask for; ends with `stack`."""
+    setup = Setup(folder, stack)
+    for mark in _MARK.finditer(document):
+        for word in mark[1].split():
+            SETUPS[word](setup)
+    return setup
+
+
+def base(setup: Setup) -> None:
+    """`oci:base:v1`: a small Debian 13 with Python 3.13 for linux/amd64 and linux/arm64."""
+    made = [python_base(platform) for platform in ("linux/amd64", "linux/arm64")]
+    images.lay_out(images.index(made), setup.folder / "base", "v1")
+
+
+def registry(setup: Setup) -> None:
+    """A registry at 127.0.0.1:5000."""
+    server = setup.stack.enter_context(serve("127.0.0.1", 0, setup.folder / "registry"))
+    setup.names["127.0.0.1:5000"] = server.host
+
+
+def index(setup: Setup) -> None:
+    """A package index with `alpha` 1.0 and `beta` 1.0, which needs it."""
+    made = setup.stack.enter_context(Index([wheel("alpha", "1.0"), wheel("beta", "1.0", requires=["alpha"])]))
+    setup.environment |= {"UV_DEFAULT_INDEX": made.simple, "UV_CACHE_DIR": str(setup.folder / "uv")}
+
+
+SETUPS: dict[str, Callable[[Setup], None]] = {"base": base, "registry": registry, "index": index}
