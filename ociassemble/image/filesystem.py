@@ -208,7 +208,12 @@ def members(layer: Layer) -> Iterator[tar.Member]:
         raise FormatError(f"the layer {layer.descriptor.digest} has the unknown type {layer.descriptor.media_type}")
     with layer.blob.open() as compressed:
         plain = _Hashing(open_reader(compressed, codec), layer.diff_id)
-        yield from tar.read(io.BufferedReader(plain, BLOCK))
+        try:
+            yield from tar.read(io.BufferedReader(plain, BLOCK))
+        except FormatError:
+            while compressed.read(BLOCK):
+                pass  # where the bytes are not those of the digest at all, that is the error
+            raise
         for stream in (plain, compressed):
             while stream.read(BLOCK):
                 pass
