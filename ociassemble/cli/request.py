@@ -6,14 +6,16 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ociassemble.cli.start import changes
 from ociassemble.errors import UsageError
 from ociassemble.project.command import split_command
-from ociassemble.session.request import BuildRequest
+
+if TYPE_CHECKING:
+    from ociassemble.session.request import BuildRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,6 +83,8 @@ shaping = _stack(
 
 def request(given: dict[str, Any]) -> BuildRequest:
     """The request that the options say; whoever calls adds tags and destinations."""
+    from ociassemble.session.request import BuildRequest
+
     if given.get("base") == "":  # `-b "$BASE"`, and no such variable
         raise UsageError("`--base` names no image", hint="`ociassemble base list` shows short names; any image will do")
     # A base may be a path of the host, which stays as it came.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from ociassemble.cli.command import Globals, globals_of
 from ociassemble.cli.console import Console, console
 from ociassemble.errors import UsageError
-from ociassemble.session import Session
-from ociassemble.session.environment import Environment, Options
+
+if TYPE_CHECKING:  # help and usage errors do not wait for what builds images
+    from ociassemble.session import Session
+    from ociassemble.session.environment import Options
 
 _OPEN_FILES = 8192
 
@@ -19,6 +22,9 @@ _OPEN_FILES = 8192
 @contextmanager
 def session(ctx: click.Context) -> Iterator[tuple[Session, Console]]:
     """The session and the console of one verb."""
+    from ociassemble.session import Session
+    from ociassemble.session.environment import Environment
+
     _allow_open_files()
     with console(ctx) as shown:
         yield Session(Environment.of_process(), options(globals_of(ctx)), shown.progress), shown
@@ -40,6 +46,7 @@ def _allow_open_files() -> None:
 def options(given: Globals) -> Options:
     """The global options as plain values."""
     from ociassemble.registry.endpoints import parse_mirror
+    from ociassemble.session.environment import Options
 
     return Options(
         offline=given.offline,
