@@ -11,7 +11,7 @@ from ociassemble import _files, _run
 from ociassemble.base.names import expand
 from ociassemble.build import built, planned
 from ociassemble.content.blob import Blob
-from ociassemble.content.verify import BLOCK
+from ociassemble.content.verify import blocks
 from ociassemble.errors import Error, NotFoundError, PolicyError, ProjectError, UsageError
 from ociassemble.image.assemble import image_or_index
 from ociassemble.image.filesystem import members
@@ -160,7 +160,7 @@ def _image(node: Node) -> Iterator[str]:
 def _drained(blob: Blob) -> Iterator[str]:
     try:
         with blob.open() as stream:
-            while stream.read(BLOCK):
+            for _ in blocks(stream):
                 pass
     except Error as error:
         yield str(error)

@@ -14,8 +14,8 @@ from typing import BinaryIO
 from ociassemble.base.inspect import read_facts
 from ociassemble.base.names import BaseName
 from ociassemble.content.blob import Blob
-from ociassemble.content.store import Store
-from ociassemble.content.verify import BLOCK
+from ociassemble.content.store import Store, ingest_all
+from ociassemble.content.verify import blocks
 from ociassemble.errors import Error, IntegrityError, OfflineError, PolicyError, UnreachableError
 from ociassemble.image.image import Image, Node, open_image, platform_missing, select_platform
 from ociassemble.net.url import is_loopback, origin
@@ -196,10 +196,8 @@ def kept_blob(blob: Blob, store: Store) -> Blob:
 
     def source() -> BinaryIO:
         if store.size(digest) != size:
-            with store.ingest() as writer, blob.open() as stream:
-                while block := stream.read(BLOCK):
-                    writer.write(block)
-                writer.commit(digest, size)
+            with blob.open() as stream:
+                ingest_all(store, blocks(stream), digest, size)
         return store.open(digest)
 
     return replace(blob, source=source)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from ociassemble import _files
 from ociassemble.content.store import BlobMissingError, HealingReader, check_record_name
-from ociassemble.content.verify import BLOCK, DigestMismatchError, SizeMismatchError, hasher
+from ociassemble.content.verify import BLOCK, DigestMismatchError, SizeMismatchError, digest_of
 from ociassemble.oci.digest import Digest
 
 
@@ -46,7 +46,7 @@ class DirectoryStore:
     def open_seekable(self, digest: Digest) -> BinaryIO:
         source = self._open(digest)
         try:
-            if _hash(source, digest) == digest:
+            if digest_of(source, digest) == digest:
                 source.seek(0)
                 return source
         except OSError as error:
@@ -123,18 +123,10 @@ class DirectoryIngest:
 
     def _rehash(self, digest: Digest) -> Digest:
         with self._file.path.open("rb") as stream:
-            return _hash(stream, digest)
+            return digest_of(stream, digest)
 
     def __enter__(self) -> DirectoryIngest:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._file.__exit__(*exc)
-
-
-def _hash(stream: BinaryIO, like: Digest) -> Digest:
-    """The digest of what is left of `stream`, of the same algorithm as `like`."""
-    hashed = hasher(like)
-    while block := stream.read(BLOCK):
-        hashed.update(block)
-    return Digest(f"{like.algorithm}:{hashed.hexdigest()}")

@@ -123,9 +123,11 @@ def check_record_name(kind: str, key: str) -> None:
         raise IntegrityError(f"not a name for a record: {kind!r:.60}/{key!r:.60}")
 
 
-def ingest_all(store: Store, chunks: Iterable[bytes], digest: Digest | None = None) -> tuple[Digest, int]:
-    """Write `chunks` as one blob."""
+def ingest_all(
+    store: Store, chunks: Iterable[bytes], digest: Digest | None = None, size: int | None = None
+) -> tuple[Digest, int]:
+    """Keep `chunks` as one blob, if it has this digest and size; returns both."""
     with store.ingest() as writer:
         for chunk in chunks:
             writer.write(chunk)
-        return writer.commit(digest)
+        return writer.commit(digest, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
 from ociassemble.errors import IntegrityError
@@ -32,6 +33,20 @@ class Hash(Protocol):
 def hasher(digest: Digest | None = None) -> Hash:
     """A fresh hash object of the digest's algorithm (sha256 without one)."""
     return hashlib.new(digest.algorithm if digest is not None else "sha256", usedforsecurity=True)
+
+
+def blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """What is left of `stream`, `BLOCK` bytes at a time."""
+    while block := stream.read(BLOCK):
+        yield block
+
+
+def digest_of(stream: BinaryIO, like: Digest | None = None) -> Digest:
+    """The digest of what is left of `stream`, of the same algorithm as `like` (sha256 without one)."""
+    hashed = hasher(like)
+    for block in blocks(stream):
+        hashed.update(block)
+    return Digest(f"{like.algorithm if like is not None else 'sha256'}:{hashed.hexdigest()}")
 
 
 class VerifyingReader(io.RawIOBase):

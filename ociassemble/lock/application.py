@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ociassemble.content.verify import BLOCK
+from ociassemble.content.verify import digest_of
 from ociassemble.errors import PolicyError, ProjectError
 from ociassemble.kinds.protocol import ApplicationKind, ResolveRequest
 from ociassemble.kinds.registry import choose
@@ -105,11 +104,8 @@ def refused(reasons: tuple[str, ...], name: str, *, strict: bool, progress: Prog
 
 def _digest(path: Path) -> Digest:
     """What a user's wheel is: part of what a lock answers."""
-    hashed = hashlib.sha256()
     try:
         with path.open("rb") as stream:
-            while block := stream.read(BLOCK):
-                hashed.update(block)
+            return digest_of(stream)
     except OSError as error:
         raise WheelFileError(f"cannot read the wheel `{path}`: {error.strerror}") from error
-    return Digest.from_hex(hashed.hexdigest())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ociassemble.content.store import Store
-from ociassemble.content.verify import BLOCK
+from ociassemble.content.store import Store, ingest_all
+from ociassemble.content.verify import blocks
 from ociassemble.kinds.protocol import LockedPackage, Resolution, ResolveRequest
 from ociassemble.lock.application import Application, WheelFileError
 from ociassemble.net.wire import Wire
@@ -117,10 +117,8 @@ class Packages:
 
         name = wheel_name(path.name)
         try:
-            with path.open("rb") as stream, self._host.store.ingest() as writer:
-                while block := stream.read(BLOCK):
-                    writer.write(block)
-                digest, size = writer.commit()
+            with path.open("rb") as stream:
+                digest, size = ingest_all(self._host.store, blocks(stream))
         except OSError as error:
             raise WheelFileError(f"cannot read the wheel `{path}`: {error.strerror}") from error
         return LockedPackage(name.name, name.version, ArtifactRef(digest, size, path.name))

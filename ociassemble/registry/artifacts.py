@@ -20,7 +20,7 @@ import oras.provider
 
 from ociassemble import _files
 from ociassemble.content.blob import Blob
-from ociassemble.content.verify import BLOCK
+from ociassemble.content.verify import blocks
 from ociassemble.errors import Error, FormatError, IntegrityError, UsageError
 from ociassemble.oci import mediatype
 from ociassemble.oci.descriptor import Descriptor
@@ -200,7 +200,7 @@ class ArtifactRegistry(oras.provider.Registry):  # type: ignore[misc]  # oras ha
 
     def _write(self, blob: Blob, path: Path) -> None:
         with _files.TemporaryFile(path.parent, mode=0o644) as file, blob.open() as stream:
-            while block := stream.read(BLOCK):
+            for block in blocks(stream):
                 file.write(block)
             file.commit(path, durable=True)
 

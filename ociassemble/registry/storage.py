@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from ociassemble import _files
 from ociassemble.content.directory import DirectoryIngest, DirectoryStore
+from ociassemble.content.store import ingest_all
 from ociassemble.errors import Error, FormatError, NotFoundError
 from ociassemble.oci import mediatype
 from ociassemble.oci.descriptor import Descriptor
@@ -105,9 +106,7 @@ class RegistryStorage:
             asked = Digest(identifier)
             if asked.algorithm != digest.algorithm or asked != digest:
                 raise FormatError(f"the manifest has the digest {digest}, not {asked}")
-        with self._store.ingest() as writer:
-            writer.write(raw)
-            writer.commit(digest)
+        ingest_all(self._store, (raw,), digest)
         with self._lock:
             self._write(self._link(repository, "_manifests", digest), media_type.encode())
             if ":" not in identifier:

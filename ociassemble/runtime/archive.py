@@ -5,18 +5,16 @@ Engines before the containerd image store know only `manifest.json`; all of them
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 from ociassemble import _files
-from ociassemble.content.verify import VerifyingReader
+from ociassemble.content.blob import Blob
+from ociassemble.content.verify import blocks
 from ociassemble.errors import NotFoundError
 from ociassemble.formats import tar
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.runtime.request import RunRequest
-
-_BLOCK = 1 << 20
 
 
 def write_archive(destination: Path, request: RunRequest, name: str) -> None:
@@ -59,9 +57,9 @@ def _path(descriptor: Descriptor) -> str:
 
 def _copy(path: Path, layer: Descriptor, out: _files.TemporaryFile) -> None:
     try:
-        source = path.open("rb")
+        stream = Blob(descriptor=layer, source=lambda: path.open("rb")).open()
     except OSError as error:
         raise NotFoundError(f"the layout lacks the blob {layer.digest}") from error
-    with source, io.BufferedReader(VerifyingReader(source, layer.digest, layer.size), _BLOCK) as stream:
-        while block := stream.read(_BLOCK):
+    with stream:
+        for block in blocks(stream):
             out.write(block)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from ociassemble import _pool
 from ociassemble.content.store import Store, ingest_all
+from ociassemble.content.verify import blocks, digest_of
 from ociassemble.errors import Error, FormatError, IntegrityError, NotFoundError, OfflineError
 from ociassemble.net import download
 from ociassemble.net.url import redact
@@ -24,7 +24,6 @@ from ociassemble.sources import simple
 from ociassemble.sources.index_settings import Index, IndexSettings
 
 MAX_PAGE = 64 << 20  # bytes; projects with tens of thousands of files have pages of 30 MiB
-_BLOCK = 1 << 20
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.ASCII)
 
 
@@ -116,7 +115,7 @@ def places(located: Mapping[Digest, Located], store: Store) -> dict[Digest, tupl
             if store.size(digest) is None:
                 # Changed since it was looked at: then another place may have the bytes.
                 with contextlib.suppress(OSError, IntegrityError), path.open("rb") as stream:
-                    ingest_all(store, iter(lambda: stream.read(_BLOCK), b""), digest)
+                    ingest_all(store, blocks(stream), digest)
     return {digest: item.urls for digest, item in located.items()}
 
 
@@ -243,7 +242,7 @@ def _with_files(item: Located, paths: Iterable[Path]) -> Located:
     for path in paths:
         try:
             size = path.stat().st_size
-            if (artifact.size < 0 or artifact.size == size) and _sha256(path) == artifact.digest.hex:
+            if (artifact.size < 0 or artifact.size == size) and _digest(path) == artifact.digest:
                 files.append(path)
                 artifact = artifact._replace(size=size)
         except OSError:
@@ -278,6 +277,6 @@ def _read(path: Path) -> bytes:
         raise NotFoundError(f"there is no `{path}`") from None
 
 
-def _sha256(path: Path) -> str:
+def _digest(path: Path) -> Digest:
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return digest_of(stream)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from ociassemble import _files
 from ociassemble.content.blob import Blob
-from ociassemble.content.verify import BLOCK, hasher
+from ociassemble.content.verify import blocks, digest_of
 from ociassemble.errors import DestinationError, FormatError, NotFoundError
 from ociassemble.image.image import Node, read_node
 from ociassemble.oci import _wire
@@ -168,7 +168,7 @@ class LayoutDestination:
     def _put(self, digest: Digest, blob: Blob) -> None:
         with _files.TemporaryFile(self._staging(), mode=0o644) as temporary:
             with blob.open() as stream:
-                while block := stream.read(BLOCK):
+                for block in blocks(stream):
                     temporary.write(block)
             temporary.commit(self._staging() / digest, durable=True)
         self._staged.add(digest)
@@ -224,10 +224,7 @@ def _intact(path: Path, descriptor: Descriptor) -> bool:
     try:
         if path.stat().st_size != descriptor.size:
             return False
-        hashed = hasher(descriptor.digest)
         with path.open("rb") as stream:
-            while block := stream.read(BLOCK):
-                hashed.update(block)
+            return digest_of(stream, descriptor.digest) == descriptor.digest
     except OSError:
         return False
-    return f"{descriptor.digest.algorithm}:{hashed.hexdigest()}" == descriptor.digest

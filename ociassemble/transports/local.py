@@ -12,7 +12,8 @@ from urllib.parse import quote, unquote
 from ociassemble import _files
 from ociassemble.content.blob import Blob
 from ociassemble.content.directory import DirectoryStore
-from ociassemble.content.verify import BLOCK
+from ociassemble.content.store import ingest_all
+from ociassemble.content.verify import blocks
 from ociassemble.errors import FormatError, NotFoundError
 from ociassemble.image.image import Node, read_node
 from ociassemble.oci import _wire
@@ -80,16 +81,12 @@ class LocalDestination:
     def put_blob(self, blob: Blob) -> str:
         if self._store.size(blob.descriptor.digest) == blob.descriptor.size:
             return "exists"
-        with self._store.ingest() as writer, blob.open() as stream:
-            while block := stream.read(BLOCK):
-                writer.write(block)
-            writer.commit(blob.descriptor.digest, blob.descriptor.size)
+        with blob.open() as stream:
+            ingest_all(self._store, blocks(stream), blob.descriptor.digest, blob.descriptor.size)
         return "written"
 
     def put_manifest(self, descriptor: Descriptor, raw: bytes) -> None:
-        with self._store.ingest() as writer:
-            writer.write(raw)
-            writer.commit(descriptor.digest, descriptor.size)
+        ingest_all(self._store, (raw,), descriptor.digest, descriptor.size)
 
     def publish(self, descriptor: Descriptor, raw: bytes) -> None:
         path = _ref_path(self._store, self._reference)
