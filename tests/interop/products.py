@@ -14,8 +14,8 @@ from tests.digests import fixture
 from tests.interop.commands import Commands
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
-MATRIX = [
-    (kind, compression, count)
+NAMES = [
+    f"{kind}-{compression}-{count}"
     for kind in ("python", "directory")
     for compression in ("gzip", "zstd", "none")
     for count in (1, 2)
@@ -99,33 +99,35 @@ def base(platform: str) -> images.Image:
     return images.image([system, python], platform=platform, execution=execution)
 
 
-def make(folder: Path, registry: str) -> dict[str, Product]:
-    """Build the whole matrix; by name (`python-gzip-2`)."""
-    base_name = images.lay_out(images.index([base(platform) for platform in PLATFORMS]), folder / "base", "v1")
-    fixture.write_wheels(folder / "wheels")
-    ociassemble = Commands(folder, UV_NO_INDEX="1", UV_FIND_LINKS=str(folder / "wheels"))
-    made = {}
-    for kind, compression, count in MATRIX:
-        project = folder / "projects" / kind
-        if not project.exists():
-            fixture.write(fixture.application(kind), project)
-        name = f"{kind}-{compression}-{count}"
-        reference, layout = f"{registry}/{kind}:{compression}-{count}", folder / "layout"
-        asked = [
-            "build", project, "--base", base_name, "--platform", ",".join(PLATFORMS[:count]), "--compression",
-            compression, "-t", reference, "--push", "-o", f"oci:{layout}:{name}",
-        ]  # fmt: skip
-        if kind == "directory":
-            asked += ["--cmd", '["/usr/bin/python3", "-V"]']
-        printed = ociassemble(*asked, "--metadata-file", folder / "result.json")
-        made[name] = Product(
+class Products(dict[str, Product]):
+    """Every product by its name (`python-gzip-2`); each is built when it is asked for first."""
+
+    def __init__(self, folder: Path, registry: str) -> None:
+        super().__init__()
+        self._folder, self._registry = folder, registry
+        self._base = images.lay_out(images.index([base(platform) for platform in PLATFORMS]), folder / "base", "v1")
+        fixture.write_wheels(folder / "wheels")
+        for kind in fixture.KINDS:
+            fixture.write(fixture.application(kind), folder / "projects" / kind)
+        self._ociassemble = Commands(folder, UV_NO_INDEX="1", UV_FIND_LINKS=str(folder / "wheels"))
+
+    def __missing__(self, name: str) -> Product:
+        kind, compression, count = name.split("-")
+        reference, layout = f"{self._registry}/{kind}:{compression}-{count}", self._folder / "layout"
+        platforms, result = PLATFORMS[: int(count)], self._folder / f"{name}.json"
+        printed = self._ociassemble(
+            "build", self._folder / "projects" / kind, "--base", self._base, "--platform", ",".join(platforms),
+            "--compression", compression, *(("--cmd", '["/usr/bin/python3", "-V"]') if kind == "directory" else ()),
+            "-t", reference, "--push", "-o", f"oci:{layout}:{name}", "--metadata-file", result,
+        )  # fmt: skip
+        self[name] = Product(
             kind=kind,
             compression=compression,
-            platforms=PLATFORMS[:count],
+            platforms=platforms,
             reference=reference,
             layout=layout,
             tag=name,
             lines=tuple(printed.lines),
-            result=json.loads((folder / "result.json").read_bytes()),
+            result=json.loads(result.read_bytes()),
         )
-    return made
+        return self[name]
