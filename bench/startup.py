@@ -1,43 +1,36 @@
-"""How long a start takes, against bare Python and against importing click. Prints a table; fails past the promise.
-
-    python bench/startup.py [ROUNDS]
-
-Promise: `--version` takes at most 3 times a bare Python, `--help` at most 2 times `python -c "import click"`.
-"""
+"""How long the program takes before it does anything: `--version` against a bare Python, `--help` against click."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import time
+from pathlib import Path
 
-CASES = {
-    "bare python": ["-c", "pass"],
-    "import click": ["-c", "import click"],
-    "ociassemble --version": ["-m", "ociassemble", "--version"],
-    "ociassemble --help": ["-m", "ociassemble", "--help"],
-    "ociassemble build --help": ["-m", "ociassemble", "build", "--help"],
-}
-PROMISES = (("ociassemble --version", "bare python", 3.0), ("ociassemble --help", "import click", 2.0))
+import measure
 
 
-def main(rounds: int) -> int:
-    """The best of `rounds` for each case, cases taken in turn so that a busy moment hits all of them."""
-    best = dict.fromkeys(CASES, float("inf"))
-    for _ in range(rounds):
-        for name, argv in CASES.items():
-            began = time.perf_counter()
-            subprocess.run([sys.executable, *argv], stdout=subprocess.DEVNULL, check=True)
-            best[name] = min(best[name], time.perf_counter() - began)
-    for name, seconds in best.items():
-        print(f"{name:<26} {seconds * 1000:7.1f} ms")
-    failed = 0
-    for name, against, limit in PROMISES:
-        ratio = best[name] / best[against]
-        print(f"{name} is {ratio:.2f} times {against} (at most {limit:g})")
-        failed += ratio > limit
-    return 1 if failed else 0
+def main() -> None:
+    runs = measure.arguments(21).runs
+    measure.title("start-up")
+    installed = Path(sys.executable).parent / "ociassemble"
+    program = [str(installed)] if installed.exists() else measure.PROGRAM
+    commands = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "ociassemble --version": [*program, "--version"],
+        'python -c "import click"': [sys.executable, "-c", "import click"],
+        "ociassemble --help": [*program, "--help"],
+        "ociassemble build --help": [*program, "build", "--help"],
+    }
+    found = measure.alternate({name: (lambda c=c: measure.run(c)) for name, c in commands.items()}, runs)
+    for name, cost in found.items():
+        measure.row(name, f"{cost.seconds * 1000:.0f} ms", f"{cost.cpu * 1000:.0f} ms of CPU")
+    print()
+    version = found["ociassemble --version"].seconds / found["python -c pass"].seconds
+    usage = found["ociassemble --help"].seconds / found['python -c "import click"'].seconds
+    measure.finish(
+        measure.target("--version / bare Python", version, 3, "x"),
+        measure.target("--help / import click", usage, 2, "x"),
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 15))
+    main()
