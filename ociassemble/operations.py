@@ -57,11 +57,13 @@ def read(session: Session, text: str, platform: str | None = None, *, kept: bool
 
 def image_at(session: Session, text: str, platform: str | None) -> Image:
     """One image at a place: for the platform that was asked for, else for the host's where it is an index."""
-    node = session.source(text).read()
-    if node.is_index:
-        wanted = Platform.parse(platform) if platform else session.host_platform()
-        return open_image(select_platform(node, wanted, text))
-    return open_image(node if platform is None else select_platform(node, Platform.parse(platform), text))
+    return image_of(session, session.source(text).read(), text, platform)
+
+
+def image_of(session: Session, node: Node, text: str, platform: str | None) -> Image:
+    """The same for a graph that was read already; `text` names its place in errors."""
+    wanted = Platform.parse(platform) if platform else session.host_platform()
+    return open_image(select_platform(node, wanted, text))
 
 
 def copy(session: Session, source: str, destinations: list[str], platform: str | None) -> list[Written]:

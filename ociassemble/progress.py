@@ -1,6 +1,6 @@
 """Progress as events. Library code emits them; only `ociassemble.cli` renders them.
 
-A task has an id of its own, a `kind` ("download", "layer", "upload", "resolve", "hash"), a label for people
+A task has an id of its own, a `kind` ("hash", "resolve", "inspect", "download", "layer", "upload"), a label for people
 and, where known, a total in bytes.
 """
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from ociassemble.errors import PolicyError
 from ociassemble.formats.paths import real_path
-from ociassemble.plan.facts import BaseFacts
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # what runtimes use where nothing says
+from ociassemble.plan.facts import DEFAULT_PATH, BaseFacts
+from ociassemble.plan.locked import Severity
 
 
 class Finding(NamedTuple):
     """One finding. `code` is stable and dotted; `hint` is the one thing to try."""
 
     code: str
-    severity: Literal["error", "warning", "info"]
+    severity: Severity
     message: str
     hint: str = ""
 
@@ -76,7 +75,7 @@ def _program(
         message = f"the start command is `{program}`, which is not in the image or not executable"
     else:
         env = dict(item.partition("=")[::2] for item in execution.get("Env") or ())
-        folders = env.get("PATH", _PATH).split(":")
+        folders = env.get("PATH", DEFAULT_PATH).split(":")
         if any(_real(posixpath.join("/", folder, program), facts) in there for folder in folders):
             return []
         message = f"the start command is `{program}`, which is on none of the image's PATH ({':'.join(folders)})"

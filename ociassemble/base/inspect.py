@@ -12,12 +12,11 @@ from ociassemble.errors import Error
 from ociassemble.formats.deb822 import parse as parse_deb822
 from ociassemble.image.filesystem import FileSystem, read_filesystem
 from ociassemble.image.image import Image
-from ociassemble.plan.facts import BaseFacts, DirectoryFact, PythonFacts
+from ociassemble.plan.facts import DEFAULT_PATH, BaseFacts, DirectoryFact, PythonFacts
 from ociassemble.progress import Progress
 
 # Bumped when what is read from a base changes: the cached facts of older versions are then not looked at.
 _VERSION = 2
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PYTHON = re.compile(r"python(3\.\d+)(t?)", re.ASCII)
 _MUSL = re.compile(r"(?:usr/)?lib/ld-musl-[a-z0-9_]+\.so\.1", re.ASCII)
 _GLIBC = re.compile(r"(?:usr/)?lib(?:64)?(?:/[a-z0-9_]+-linux-gnu[a-z0-9]*)?/libc\.so\.6", re.ASCII)
@@ -78,7 +77,7 @@ def facts_of(image: Image, files: FileSystem) -> BaseFacts:
 
 def _programs(image: Image, files: FileSystem) -> tuple[str, ...]:
     """What could be started: executables in the folders on PATH, and the program of the base's own start command."""
-    folders = {files.resolve(folder) for folder in image.config.env.get("PATH", _PATH).split(":")}
+    folders = {files.resolve(folder) for folder in image.config.env.get("PATH", DEFAULT_PATH).split(":")}
     started = (image.config.entrypoint + image.config.cmd)[:1]
     found = {path for path in started if path.startswith("/") and _executable(files, path)}
     found.update(f"/{path}" for path in files.paths if posixpath.dirname(path) in folders and _executable(files, path))
@@ -165,7 +164,7 @@ def _python(
 
 def _interpreter(image: Image, files: FileSystem) -> tuple[str, str, str] | None:
     """The file that runs, its minor version, and "t" if it is free-threaded."""
-    folders = image.config.env.get("PATH", _PATH).split(":")
+    folders = image.config.env.get("PATH", DEFAULT_PATH).split(":")
     names = [item for item in image.config.entrypoint[:1] if "python" in item]
     names += [posixpath.join(folder, name) for name in ("python3", "python") for folder in folders]
     for name in names:

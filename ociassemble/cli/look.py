@@ -55,11 +55,11 @@ def digest(ctx: click.Context, /, image: str, platform: str | None) -> None:
 def inspect(ctx: click.Context, /, image: str, platform: str | None, form: str) -> None:
     """Show what IMAGE is: digest, platforms, layers, how it starts."""
     from ociassemble.cli.shown import image_document, image_lines
-    from ociassemble.operations import image_at, read
+    from ociassemble.operations import image_of, read
 
     with session(ctx) as (this, console):
         node = read(this, image)
-        chosen = image_at(this, image, platform)
+        chosen = image_of(this, node, image, platform)
         document = image_document(image, node, chosen)
         if form == "json":
             console.result_json(document)

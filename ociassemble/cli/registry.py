@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import signal
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from ociassemble.cli.command import Group
 from ociassemble.cli.console import console
 from ociassemble.errors import UsageError
+from ociassemble.net.url import is_loopback
 
 
 @click.group(cls=Group)
@@ -52,13 +52,3 @@ def parse_address(text: str) -> tuple[str, int]:
     if not colon or not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536):
         raise UsageError(f"`{text}` is not an address to listen on", hint="`--address 127.0.0.1:5000`")
     return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

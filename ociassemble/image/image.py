@@ -9,6 +9,7 @@ from ociassemble.content.blob import Blob
 from ociassemble.content.verify import check
 from ociassemble.errors import FormatError, NotFoundError
 from ociassemble.oci import mediatype
+from ociassemble.oci._wire import MAX_DOCUMENT
 from ociassemble.oci.config import ImageConfig
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
@@ -133,8 +134,8 @@ def open_image(node: Node) -> Image:
             f"{node.descriptor.digest} is not an image: its config is of the type {manifest.config.media_type}"
         )
     config_blob = node.blobs[0]
-    if config_blob.descriptor.size > 4 << 20:
-        raise FormatError("the image config is larger than 4 MiB")
+    if config_blob.descriptor.size > MAX_DOCUMENT:
+        raise FormatError(f"the image config is larger than {MAX_DOCUMENT >> 20} MiB")
     config = ImageConfig.parse(config_blob.read())
     if len(config.diff_ids) != len(manifest.layers):
         raise FormatError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def run(
     progress: Progress,
 ) -> bytes:
     """Run uv in `folder`, tell what is run, and return what it printed; `subject` is the file it is about."""
-    progress.info(f"running: uv {' '.join(_quoted(item) for item in arguments)}")
+    progress.info(f"running: uv {shlex.join(arguments)}")
     done = _run.run([uv, *arguments], environment=environment, folder=folder, timeout=TIMEOUT, check=False)
     said = _clean(done.stderr.decode("utf-8", "replace"), index, folder)
     for line in said:
@@ -227,9 +228,3 @@ def _error(subject: str, said: list[str], status: int, *, offline: bool) -> Erro
     if status == 2:
         return ResolverInputError(f"uv cannot read `{subject}`", details=details)
     return _run.ToolFailedError(f"uv failed with status {status} on `{subject}`", details=details)
-
-
-def _quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)

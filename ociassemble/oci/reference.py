@@ -17,7 +17,7 @@ DEFAULT_TAG = "latest"
 MAX_NAME = 255  # characters of host/repository, as registries limit it
 
 _HUB_ALIASES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
-_HUB_API = "registry-1.docker.io"
+HUB_API = "registry-1.docker.io"  # where the distribution API of `docker.io` is spoken
 
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
@@ -88,7 +88,7 @@ class Reference(NamedTuple):
     @property
     def api_host(self) -> str:
         """The host that speaks the distribution API for this name."""
-        return _HUB_API if self.host == DOCKER_HUB else self.host
+        return HUB_API if self.host == DOCKER_HUB else self.host
 
     @property
     def identifier(self) -> str:

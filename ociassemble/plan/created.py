@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ociassemble.errors import UsageError
+from ociassemble.formats.tar import MTIME
 
-CONSTANT = 315619200  # seconds since 1970: 1980-01-02, the mtime of every file in our layers
+CONSTANT = MTIME  # seconds since 1970: 1980-01-02, the mtime of every file in our layers
 _LATEST = 253402300799  # the last second of the year 9999
 
 

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 from ociassemble.oci.platform import Platform
 
+# What runtimes search for a program where the config has no PATH.
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 
 class DirectoryFact(NamedTuple):
     """A folder of the base. `path` as in `layer.entry.Entry`; the root is ""."""

@@ -19,6 +19,7 @@ from ociassemble.net.download import resuming
 from ociassemble.net.response import Response
 from ociassemble.net.url import origin
 from ociassemble.net.wire import Wire
+from ociassemble.oci._wire import MAX_DOCUMENT
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.reference import Reference, canonical_host
@@ -31,7 +32,6 @@ from ociassemble.registry.documents import DOCUMENTS, describe, names, next_page
 from ociassemble.registry.endpoints import Endpoint, Endpoints
 from ociassemble.registry.upload import Uploader
 
-MAX_MANIFEST = 4 << 20  # bytes; registries need not take more
 _MAX_PAGES = 1000
 _PAGE = 4 << 20  # bytes
 
@@ -80,7 +80,7 @@ class RegistryClient:
         def ask(endpoint: Endpoint) -> tuple[Descriptor, bytes]:
             response = self._get_manifest(endpoint, reference, reference.identifier)
             told = response.header("Docker-Content-Digest")
-            raw = response.read(MAX_MANIFEST)
+            raw = response.read(MAX_DOCUMENT)
             if reference.digest is not None:
                 check(raw, reference.digest, None, f"`{reference}`")
             descriptor = describe(raw, response.content_type, str(reference))
@@ -121,13 +121,13 @@ class RegistryClient:
 
     def manifest(self, reference: Reference, descriptor: Descriptor) -> bytes:
         """The bytes of a manifest or index by its descriptor; type, size and digest are as it says."""
-        if descriptor.size > MAX_MANIFEST:
-            raise FormatError(f"the manifest {descriptor.digest} is larger than {MAX_MANIFEST >> 20} MiB")
+        if descriptor.size > MAX_DOCUMENT:
+            raise FormatError(f"the manifest {descriptor.digest} is larger than {MAX_DOCUMENT >> 20} MiB")
         what = f"the manifest {descriptor.digest} of `{reference.name}`"
 
         def ask(endpoint: Endpoint) -> bytes:
             response = self._get_manifest(endpoint, reference, descriptor.digest)
-            raw = check(response.read(MAX_MANIFEST), descriptor.digest, descriptor.size, what)
+            raw = check(response.read(MAX_DOCUMENT), descriptor.digest, descriptor.size, what)
             found = describe(raw, response.content_type, what).media_type
             if found != descriptor.media_type:
                 raise FormatError(f"{what} is of the type {found}, not {descriptor.media_type}")

@@ -10,9 +10,7 @@ from ociassemble.errors import UnreachableError, UsageError
 from ociassemble.net.errors import CutError, TimedOutError, TlsError
 from ociassemble.net.url import Origin, is_loopback, origin
 from ociassemble.net.wire import Wire
-from ociassemble.oci.reference import DOCKER_HUB, InvalidReferenceError, canonical_host
-
-_HUB_API = "registry-1.docker.io"
+from ociassemble.oci.reference import DOCKER_HUB, HUB_API, InvalidReferenceError, canonical_host
 
 
 class MirrorError(UsageError):
@@ -70,7 +68,7 @@ class Endpoints:
 
     def own(self, host: str) -> Endpoint:
         """The registry itself. Asks it (without credentials) where the scheme is not a matter of course."""
-        name = _HUB_API if host == DOCKER_HUB else host
+        name = HUB_API if host == DOCKER_HUB else host
         with self._lock:
             scheme = self._schemes.get(name)
         if scheme is None:

@@ -19,11 +19,11 @@ from urllib.parse import parse_qs, urlsplit
 from ociassemble.content.directory import DirectoryIngest
 from ociassemble.errors import DestinationError, Error, FormatError, IntegrityError
 from ociassemble.oci import mediatype
+from ociassemble.oci._wire import MAX_DOCUMENT
 from ociassemble.oci.digest import Digest
 from ociassemble.registry.exchange import Exchange, Refused
 from ociassemble.registry.storage import RegistryStorage, UnknownContentError
 
-MAX_MANIFEST = 4 << 20  # bytes
 _MAX_SESSIONS = 200  # each holds a file open
 _NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
@@ -184,8 +184,8 @@ class _Handler(Exchange):
         self._answer(200, raw, {"Content-Type": descriptor.media_type, "Docker-Content-Digest": descriptor.digest})
 
     def _put_manifest(self, repository: str, identifier: str) -> None:
-        if (self._left or 0) > MAX_MANIFEST:
-            raise Refused("MANIFEST_INVALID", f"more than {MAX_MANIFEST} bytes", status=413)
+        if (self._left or 0) > MAX_DOCUMENT:
+            raise Refused("MANIFEST_INVALID", f"more than {MAX_DOCUMENT} bytes", status=413)
         raw = b"".join(self._body())
         media_type = (self.headers.get("Content-Type") or "").partition(";")[0].strip()
         if media_type not in mediatype.INDEXES | mediatype.MANIFESTS:

@@ -62,7 +62,7 @@ class LocalSource:
 
     def _document(self, descriptor: Descriptor) -> bytes:
         if descriptor.size > _wire.MAX_DOCUMENT:
-            raise FormatError(f"the document {descriptor.digest} is larger than 4 MiB")
+            raise FormatError(f"the document {descriptor.digest} is larger than {_wire.MAX_DOCUMENT >> 20} MiB")
         with self._store.open(descriptor.digest) as stream:
             return stream.read()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ociassemble.cli.registry import is_loopback, parse_address
+from ociassemble.cli.registry import parse_address
 from ociassemble.errors import UsageError
 
 
@@ -69,11 +69,3 @@ def test_addresses(text: str, expected: tuple[str, int]) -> None:
 def test_not_an_address(text: str) -> None:
     with pytest.raises(UsageError):
         parse_address(text)
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"), [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True),
-                           ("0.0.0.0", False), ("", False), ("192.0.2.1", False), ("registry.example", False)],
-)  # fmt: skip
-def test_loopback(host: str, loopback: bool) -> None:
-    assert is_loopback(host) is loopback

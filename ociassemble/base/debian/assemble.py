@@ -19,14 +19,15 @@ from ociassemble.image.assemble import assemble
 from ociassemble.image.image import Image
 from ociassemble.layer.build import Materials, build_layers
 from ociassemble.oci.platform import Platform
+from ociassemble.plan import created
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.locked import DebianPackage
 from ociassemble.plan.plan import DebSource, DerivedSource, LayerPlan, Source
 from ociassemble.progress import Progress
 from ociassemble.sources.debian import Fetch, Mirror, Verify, resolve
 
-# An assembled base is the same whenever it is made: 1980-01-02, as the files in its layers.
-CREATED = "1980-01-02T00:00:00Z"
+# An assembled base is the same whenever it is made.
+CREATED = created.rfc3339(created.CONSTANT)
 
 Layering = Literal["grouped", "per-package"]
 
