@@ -14,6 +14,7 @@ from typing import BinaryIO, Literal, NamedTuple
 
 from ociassemble.formats import _pax
 from ociassemble.formats._pax import TarFormatError
+from ociassemble.formats.paths import MAX_PATH
 
 BLOCK = 512
 MAX_SIZE = (1 << 63) - 1
@@ -204,6 +205,8 @@ def _member(block: bytes, pending: _Pending, source: _Source) -> Member:
         target = _decode(link) if kind == "symlink" or not link else _path(link)
         if not target:
             raise TarFormatError(f"the {kind} `{path:.200}` has no target")
+        if len(link) >= MAX_PATH:
+            raise TarFormatError(f"the {kind} `{path:.200}` has a target of {len(link)} bytes, which no system takes")
     uid = _number(block[108:116], "uid", MAX_ID)
     gid = _number(block[116:124], "gid", MAX_ID)
     mtime = _number(block[136:148], "mtime", MAX_SIZE, signed=True)

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+
+MAX_PATH = 4096  # characters; what no kernel takes as one path
+MAX_STEPS = 4096  # parts of one path, those of the links on its way included; real ones have some dozens
+_LINKS = 40  # as Linux: a longer chain is a loop
 
 
 def real_path(path: str, links: Mapping[str, str], *, last: bool) -> str:
     """`path` (relative to the root) with every link of the base on the way replaced by where it leads.
 
     `last` says whether the last part is resolved too (for folders) or stands for itself (files replace links).
-    A chain that goes round, or climbs above the root, ends at the root as it does in a kernel.
+    A chain that goes round, or climbs above the root, ends at the root as it does in a kernel; one that no
+    kernel would follow for its length ends where it became too long.
     """
-    if not links:
-        return path
-    done: list[str] = []
+    return walk_path(path, links, last=last)[0] if links else path
+
+
+def walk_path(
+    path: str, links: Mapping[str, str], *, last: bool, there: Container[str] | None = None
+) -> tuple[str, int]:
+    """The same, and how many parts were looked at: what a caller with many paths may want to bound.
+
+    With `there`, all that exists, it ends at the first part that does not.
+    """
+    here = ""
     todo = path.split("/")[::-1]
-    hops = 0
-    while todo:
+    hops = steps = 0
+    while todo and steps < MAX_STEPS and len(here) <= MAX_PATH:
         part = todo.pop()
+        steps += 1
         if part in ("", "."):
             continue
         if part == "..":
-            del done[-1:]
+            here = here.rpartition("/")[0]
             continue
-        done.append(part)
-        here = "/".join(done)
+        # One string, not a list to join: links of a thousand parts would cost a million.
+        parent, here = here, f"{here}/{part}" if here else part
+        if there is not None and here not in there:
+            break
         target = links.get(here)
-        if target is not None and (todo or last) and hops < 40:
+        if target is not None and (todo or last) and hops < _LINKS:
             hops += 1
-            if target.startswith("/"):
-                done.clear()
-            else:
-                done.pop()
+            here = "" if target.startswith("/") else parent
             todo += target.split("/")[::-1]
-    return "/".join(done)
+    return here, steps

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from ociassemble import _pool
@@ -17,7 +17,7 @@ from ociassemble.content.compress import open_reader
 from ociassemble.content.verify import BLOCK, DigestMismatchError, hasher
 from ociassemble.errors import FormatError
 from ociassemble.formats import tar
-from ociassemble.formats.paths import real_path
+from ociassemble.formats.paths import walk_path
 from ociassemble.image.image import Image, Layer
 from ociassemble.oci import mediatype
 from ociassemble.oci.digest import Digest
@@ -26,6 +26,7 @@ from ociassemble.progress import Progress
 MAX_CAPTURE = 16 << 20  # bytes of one file that is looked into
 MAX_CAPTURED = 128 << 20  # bytes of all of them; a large Debian's come to 5 MiB
 MAX_MEMBERS = 2_000_000  # of one layer; the largest images have some 300,000 files
+MAX_STEPS = 5_000_000  # parts of paths looked at for links; the largest images take a tenth
 MAX_NAMES = 256 << 20  # characters of all paths, those of parents nobody named included
 
 
@@ -59,15 +60,23 @@ class FileSystem:
         self._links: dict[str, str] = {}
         self._folders: dict[str, str] = {}  # where folders really are; good until a link comes or goes
         self._names = 0
+        self._steps = 0
 
     def links(self) -> dict[str, str]:
         """Symlinks that lead to folders: path -> link text."""
         texts = self._links
-        return {path: target for path, target in texts.items() if self._is_folder(real_path(path, texts, last=True))}
+        return {path: target for path, target in texts.items() if self._is_folder(self._walk(path, self.paths))}
 
     def resolve(self, path: str) -> str:
         """Where a path of the image leads, links followed; "" for the root."""
-        return real_path(path.strip("/"), self._links, last=True)
+        return self._walk(path.strip("/"))
+
+    def _walk(self, path: str, there: Container[str] | None = None) -> str:
+        real, steps = walk_path(path, self._links, last=True, there=there)
+        self._steps += steps
+        if self._steps > MAX_STEPS:
+            raise FormatError("the links of the image lead through more folders than anyone can follow")
+        return real
 
     def read(self, path: str) -> bytes | None:
         """The content of a captured file, links followed; None where it was not captured."""
@@ -97,7 +106,7 @@ class FileSystem:
         folder, _, name = path.rpartition("/")
         real = self._folders.get(folder)
         if real is None:
-            real = self._folders[folder] = real_path(folder, self._links, last=True)
+            real = self._folders[folder] = self.resolve(folder)
         return real, name
 
     def _put(self, path: str, item: Path, data: bytes | None) -> None:

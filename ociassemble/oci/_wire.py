@@ -84,8 +84,11 @@ class _Refused(ValueError):
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Refused(f"duplicate name {next(n for n in names if names.count(n) > 1)!r:.80}")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _Refused(f"duplicate name {name!r:.80}")
+            seen.add(name)
     return result
 
 

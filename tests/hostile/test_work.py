@@ -1,0 +1,79 @@
+"""Small inputs that would cost hours: links of links, names said twice, PATHs of thousands of folders.
+
+Nothing here is timed: what is quadratic again does not end while anybody waits.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+
+from ociassemble.errors import FormatError
+from ociassemble.formats import tar
+from ociassemble.formats.paths import MAX_STEPS, real_path, walk_path
+from ociassemble.image import filesystem
+from ociassemble.image.filesystem import FileSystem, Found, Path
+from ociassemble.oci import _wire
+
+
+def entry(kind: str, target: str = "") -> Path:
+    return Path(kind, 0o755, 0, 0, 0, target, 0)
+
+
+def link(target: str) -> bytes:
+    """A tar of one symlink."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("x")
+        member.type, member.linkname = tarfile.SYMTYPE, target
+        archive.addfile(member)
+    return stream.getvalue()
+
+
+def test_a_link_longer_than_any_path_is_refused() -> None:
+    assert [member.target for member in tar.read(io.BytesIO(link("a/" * 2047)))] == ["a/" * 2047]
+    with pytest.raises(tar.TarFormatError, match="4096 bytes, which no system takes"):
+        list(tar.read(io.BytesIO(link("a/" * 2048))))
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        {f"l{n}": f"{'d/../' * 600}l{n + 1}" for n in range(50)},
+        {"l0": "a/" * 2000 + "b", "a": "/l0"},
+        {"l0": f"{'./' * 2000}l0/{'../' * 20}l0"},
+        {f"l{n}": f"l{n + 1}/l{n + 1}" for n in range(60)},
+    ],
+)
+def test_links_of_links_end(links: dict[str, str]) -> None:
+    path, steps = walk_path("l0/x", links, last=True)
+    assert steps <= MAX_STEPS
+    assert not path.startswith("/")
+
+
+def test_links_still_lead_where_they_lead() -> None:
+    links = {"lib": "usr/lib", "usr/lib/x": "../share/x", "usr/share/x": "/opt/x"}
+    assert real_path("lib/x/y", links, last=True) == "opt/x/y"
+    assert real_path("lib/x", links, last=False) == "usr/lib/x"
+    assert real_path("../../lib", links, last=True) == "usr/lib"
+    assert walk_path("lib/x", links, last=True, there={"lib": 1, "usr": 1, "usr/lib": 1})[0] == "usr/lib/x"
+
+
+def test_links_of_a_base_through_endless_folders_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filesystem, "MAX_STEPS", 20_000)
+    deep = "/".join(["a"] * 1000)
+    files = FileSystem()
+    files.apply([Found(deep, entry("directory"))], 0)
+    files.apply([Found(f"l{number}", entry("symlink", deep)) for number in range(10)], 1)
+    assert len(files.links()) == 10
+    files.apply([Found(f"m{number}", entry("symlink", deep)) for number in range(10)], 2)
+    with pytest.raises(FormatError, match="more folders than anyone can follow"):
+        files.links()
+
+
+def test_a_name_said_twice_among_many() -> None:
+    names = ",".join(f'"k{number}":1' for number in range(200_000))
+    with pytest.raises(FormatError, match="duplicate name 'k199999'"):
+        _wire.parse(f'{{{names},"k199999":2}}'.encode(), "it")
