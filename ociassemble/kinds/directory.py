@@ -8,13 +8,11 @@ from __future__ import annotations
 import posixpath
 
 from ociassemble.errors import UsageError
-from ociassemble.kinds.protocol import LockedPackage, Recognition, ResolveRequest, place
+from ociassemble.kinds.protocol import WORKDIR, LockedPackage, Recognition, ResolveRequest, place
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import ApplicationPlan, ConfigPlan, FilesSource, LayerPlan, Reason
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
-
-WORKDIR = "/app"
 
 
 class WorkdirError(UsageError):

@@ -15,6 +15,8 @@ from ociassemble.plan.plan import ApplicationPlan, FileItem
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree, TreeFile
 
+WORKDIR = "/app"  # where an application goes, unless it is told
+
 
 class Recognition(NamedTuple):
     """A kind that claims the folder, and on what evidence ("requirements.txt")."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ociassemble.kinds.python.errors import NeedsBuildError
+from ociassemble.kinds.python.local import required
 from ociassemble.kinds.python.manifest import LocalProject, at, table, texts
 from ociassemble.kinds.python.syntax import parse
 from ociassemble.project.tree import ProjectTree
@@ -53,7 +53,7 @@ def _reasons(tree: ProjectTree, project: LocalProject) -> Iterator[str]:
     if isinstance(backend, str) and backend in _COMPILING_BACKENDS:
         yield f"its build backend {_COMPILING_BACKENDS[backend]} compiles code"
     for requirement in texts(build.get("requires")):
-        name = re.sub(r"[-_.]+", "-", re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0]).lower()
+        name = required(requirement)
         if name in _COMPILERS:
             yield f"building it needs {name}"
     tool = table(data, "tool")

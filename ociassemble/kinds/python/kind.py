@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import posixpath
-import re
 
 from ociassemble.errors import UsageError
-from ociassemble.kinds.protocol import LockedPackage, Recognition, Resolution, ResolveRequest, place
+from ociassemble.kinds.protocol import WORKDIR, LockedPackage, Recognition, Resolution, ResolveRequest, place
 from ociassemble.kinds.python import backends, inputs, layers, manifest, select, start, target
 from ociassemble.kinds.python.errors import InputError, NoWheelError, PythonVersionError
 from ociassemble.kinds.python.inputs import Input
@@ -16,9 +15,7 @@ from ociassemble.plan.plan import ApplicationPlan, ConfigPlan, FilesSource, Laye
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 
-WORKDIR = "/app"
-# What makes a folder a Python application, best evidence first.
-_INPUTS = ("pylock.toml", "uv.lock", "requirements.txt", "pyproject.toml")
+# What makes a folder a Python application, best evidence first; before these the inputs that are read.
 _OTHERS = ("poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile", "setup.py", "setup.cfg")
 _PROGRAMS = ("main.py", "app.py", "manage.py", "wsgi.py", "asgi.py", "__main__.py")
 
@@ -31,7 +28,7 @@ class Python:
 
     def recognise(self, tree: ProjectTree) -> Recognition | None:
         """By a file that lists packages, or one that starts a program."""
-        for name in (*_INPUTS, *_OTHERS, *_PROGRAMS):
+        for name in (*(name for name, _ in inputs.PRECEDENCE), *_OTHERS, *_PROGRAMS):
             if tree.has(name):
                 return Recognition(self.name, name)
         return None
@@ -143,7 +140,7 @@ def _home(tree: ProjectTree, settings: Settings, chosen: Input) -> str:
     package = settings.python.package
     if not package:
         return ""
-    wanted = re.sub(r"[-_.]+", "-", package).lower()
+    wanted = manifest.normalised(package)
     for folder in chosen.local:
         if manifest.read(tree, folder).normalised == wanted:
             return folder

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ociassemble.kinds.python import manifest
 from ociassemble.kinds.python.errors import InputError, LockError
-from ociassemble.kinds.python.manifest import at, table, texts
+from ociassemble.kinds.python.manifest import at, normalised, table, texts
 from ociassemble.project.tree import ProjectTree
 
 
@@ -74,7 +74,7 @@ def sources(tree: ProjectTree, folder: str) -> tuple[str, ...]:
         here = todo.pop()
         data = manifest.pyproject(tree, here) or {}
         sources = {**inherited, **table(data, "tool", "uv", "sources")}
-        needed = {normalised(item) for item in texts(table(data, "project").get("dependencies"))}
+        needed = {required(item) for item in texts(table(data, "project").get("dependencies"))}
         for name, source in sources.items():
             if normalised(name) not in needed:
                 continue
@@ -106,9 +106,9 @@ def inside(folder: str, path: str) -> str:
     return "" if joined == "." else joined
 
 
-def normalised(requirement: str) -> str:
+def required(requirement: str) -> str:
     """The normalised name a requirement begins with."""
-    return re.sub(r"[-_.]+", "-", re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0]).lower()
+    return normalised(re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0])
 
 
 def in_pylock(tree: ProjectTree, path: str) -> Reached:

@@ -42,11 +42,16 @@ class LocalProject(NamedTuple):
 
     @property
     def normalised(self) -> str:
-        return re.sub(r"[-_.]+", "-", self.name).lower()
+        return normalised(self.name)
 
     @property
     def shown(self) -> str:
         return self.name or self.folder or "the project"
+
+
+def normalised(name: str) -> str:
+    """A project's name as it is compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def at(folder: str, name: str) -> str:

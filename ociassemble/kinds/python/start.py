@@ -14,7 +14,7 @@ from ociassemble.errors import UsageError
 from ociassemble.kinds.python import frameworks
 from ociassemble.kinds.python.errors import NoServerError, StartCommandError
 from ociassemble.kinds.python.frameworks import WebApplication
-from ociassemble.kinds.python.manifest import EntryPoint, LocalProject, at
+from ociassemble.kinds.python.manifest import EntryPoint, LocalProject, at, normalised
 from ociassemble.kinds.python.target import python_of
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import Reason
@@ -160,7 +160,7 @@ def _script(application: Application, facts: BaseFacts) -> Start | None:
     own = application.own
     if not own.packaged or not own.scripts:
         return None
-    named = [script for script in own.scripts if re.sub(r"[-_.]+", "-", script.name).lower() == own.normalised]
+    named = [script for script in own.scripts if normalised(script.name) == own.normalised]
     chosen = named or own.scripts
     if len(chosen) != 1:
         return None
