@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from ociassemble.errors import UsageError
 from ociassemble.oci import mediatype
 
-Role = Literal["dependencies", "application", "base"]
+Role = Literal["base", "dependency", "application"]  # as `LayerPlan.role`
 
 BLOCK = 256 << 10  # bytes of tar compressed as one piece of work; below it threads get in the way of each other
 

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-def codec(name: str, level: int | None = None, role: Role = "dependencies") -> Codec:
+def codec(name: str, level: int | None = None, role: Role = "dependency") -> Codec:
     """The codec of this name; without a level, the one for layers of this role. Raises `CompressionUsageError`."""
     level = choose_level(name, level, role)
     if name == "gzip":
@@ -50,7 +50,7 @@ def codec(name: str, level: int | None = None, role: Role = "dependencies") -> C
     return Codec(name)
 
 
-def parse(text: str, role: Role = "dependencies") -> Codec:
+def parse(text: str, role: Role = "dependency") -> Codec:
     """The codec a user asked for: `gzip`, `zstd:19`, `none`."""
     name, colon, level = text.partition(":")
     if colon and not (level.isascii() and level.isdigit() and len(level) < 4):
@@ -179,12 +179,7 @@ class _Plain:
 
 # ------------------------------------------------------------------------------------------------ reading
 
-_MAGIC = (
-    (b"\x1f\x8b", "gzip"),
-    (ZSTD_MAGIC, "zstd"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"BZh", "bzip2"),
-)
+_MAGIC = {"gzip": b"\x1f\x8b", "zstd": ZSTD_MAGIC, "xz": b"\xfd7zXZ\x00", "bzip2": b"BZh"}
 _READ = 256 << 10  # decompressed bytes made at once
 _XZ_MEMORY = 100 << 20  # bytes; `xz -9` needs 65 MiB
 _ZSTD_WINDOW = 1 << 27  # bytes; what `zstd -d` accepts without being asked
@@ -192,7 +187,7 @@ _ZSTD_WINDOW = 1 << 27  # bytes; what `zstd -d` accepts without being asked
 
 def sniff(prefix: bytes) -> str:
     """The codec (gzip, zstd, xz, bzip2, none) of a stream that begins with `prefix`, six bytes of it or more."""
-    for magic, name in _MAGIC:
+    for name, magic in _MAGIC.items():
         if prefix.startswith(magic):
             return name
     return "zstd" if skippable(prefix) else "none"
@@ -205,18 +200,20 @@ def open_reader(stream: BinaryIO, codec: str, *, limit: int | None = None) -> Bi
     """
     source: Reader
     if codec == "gzip":
-        source = MembersReader(stream, codec, _GzipDecoder, (_zlib().error,), b"\x1f\x8b", limit)
+        source = MembersReader(stream, codec, _GzipDecoder, (_zlib().error,), _MAGIC[codec], limit)
     elif codec == "xz":
         import lzma
 
         def xz() -> lzma.LZMADecompressor:
             return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
-        source = MembersReader(stream, codec, xz, (lzma.LZMAError, EOFError), b"\xfd7zXZ\x00", limit)
+        source = MembersReader(stream, codec, xz, (lzma.LZMAError, EOFError), _MAGIC[codec], limit)
     elif codec == "bzip2":
         import bz2
 
-        source = MembersReader(stream, codec, bz2.BZ2Decompressor, (OSError, ValueError, EOFError), b"BZh", limit)
+        source = MembersReader(
+            stream, codec, bz2.BZ2Decompressor, (OSError, ValueError, EOFError), _MAGIC[codec], limit
+        )
     elif codec == "zstd":
         import zstandard
 

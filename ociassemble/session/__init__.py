@@ -348,7 +348,7 @@ class Session:
         tree, text = application.tree, application.settings.compression or "gzip"
 
         def codec(plan: LayerPlan) -> Codec:
-            return compress.parse(text, "application" if plan.role == "application" else "dependencies")
+            return compress.parse(text, plan.role)
 
         # With another codec the same layers have other digests: whoever compares two builds must see it.
         self._once(f"layers: {', '.join(dict.fromkeys(codec(plan).identity for plan in plans))}")

@@ -56,11 +56,11 @@ def packed(data: bytes, codec: compress.Codec, *, jobs: int = 1, pieces: int | N
 @pytest.mark.parametrize(
     ("text", "role", "identity"),
     [
-        ("gzip", "dependencies", "gzip:zlib-ng/2.3.3:3:262144"),
+        ("gzip", "dependency", "gzip:zlib-ng/2.3.3:3:262144"),
         ("gzip", "application", "gzip:zlib-ng/2.3.3:3:262144"),
         ("gzip", "base", "gzip:zlib-ng/2.3.3:9:262144"),
         ("gzip:6", "base", "gzip:zlib-ng/2.3.3:6:262144"),
-        ("zstd", "dependencies", "zstd:zstd/1.5.7:9:262144"),
+        ("zstd", "dependency", "zstd:zstd/1.5.7:9:262144"),
         ("zstd:19", "base", "zstd:zstd/1.5.7:19:262144"),
         ("none", "base", "none"),
     ],
