@@ -22,18 +22,20 @@ from ociassemble.net.wire import Wire
 from ociassemble.oci._wire import MAX_DOCUMENT
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
+from ociassemble.oci.document import DOCUMENTS, describe
 from ociassemble.oci.reference import Reference, canonical_host
 from ociassemble.progress import Progress
 from ociassemble.registry import errors
 from ociassemble.registry.auth import Authenticator
 from ociassemble.registry.connection import ACCEPT, Connection, pull_scope
 from ociassemble.registry.credentials import Keychain
-from ociassemble.registry.documents import DOCUMENTS, describe, names, next_page
+from ociassemble.registry.documents import names, next_page
 from ociassemble.registry.endpoints import Endpoint, Endpoints
 from ociassemble.registry.upload import Uploader
 
 _MAX_PAGES = 1000
 _PAGE = 4 << 20  # bytes
+_NOT_A_REGISTRY = "is this a registry?"
 
 T = TypeVar("T")
 
@@ -83,7 +85,7 @@ class RegistryClient:
             raw = response.read(MAX_DOCUMENT)
             if reference.digest is not None:
                 check(raw, reference.digest, None, f"`{reference}`")
-            descriptor = describe(raw, response.content_type, str(reference))
+            descriptor = describe(raw, response.content_type, f"`{reference}`: the answer", hint=_NOT_A_REGISTRY)
             if reference.digest is not None:
                 descriptor = descriptor.with_(digest=reference.digest)
             elif told.startswith("sha256:") and told != descriptor.digest:
@@ -128,7 +130,7 @@ class RegistryClient:
         def ask(endpoint: Endpoint) -> bytes:
             response = self._get_manifest(endpoint, reference, descriptor.digest)
             raw = check(response.read(MAX_DOCUMENT), descriptor.digest, descriptor.size, what)
-            found = describe(raw, response.content_type, what).media_type
+            found = describe(raw, response.content_type, f"{what}: the answer", hint=_NOT_A_REGISTRY).media_type
             if found != descriptor.media_type:
                 raise FormatError(f"{what} is of the type {found}, not {descriptor.media_type}")
             return raw

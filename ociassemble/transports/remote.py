@@ -48,7 +48,7 @@ class RemoteSource:
         if digest is not None:
             raw = self._kept(digest)
             if raw is not None:
-                return describe(raw, "", self.name), raw
+                return describe(raw, "", f"`{self.name}`"), raw
         if self._pull == "never" and self._reference.digest is None:
             raise NotKeptError(
                 f"`{self._reference}` is not in the store, and may not be asked for",

@@ -13,10 +13,10 @@ from ociassemble.errors import Error
 from ociassemble.net.wire import Wire
 from ociassemble.oci import mediatype
 from ociassemble.oci.digest import Digest
+from ociassemble.oci.document import describe
 from ociassemble.oci.manifest import Manifest
 from ociassemble.oci.reference import Reference
 from ociassemble.registry.client import RegistryClient
-from ociassemble.registry.documents import describe
 from tests.net.scripted import Answer
 from tests.registry.chaos import ChaosRegistry, blob_of
 
@@ -142,9 +142,10 @@ def test_documents_are_described_or_refused(document: Any, announced: str) -> No
         b'{"schemaVersion":1,"fsLayers":[],"name":"x"}',
         b'{"schemaVersion":2,"manifests":[{"mediaType":"x","digest":"sha256:x","size":-1}]}',
         b'{"schemaVersion":2,"manifests":{}}',
+        b'{"schemaVersion":2,"mediaType":[],"manifests":[]}',
         b'{"schemaVersion":9007199254740993,"layers":[]}',
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_ambiguous_documents_are_refused(raw: bytes) -> None:
     with pytest.raises(Error) as caught:
