@@ -14,13 +14,12 @@ from typing import BinaryIO, NamedTuple
 
 from ociassemble import _pool
 from ociassemble.content.compress import open_reader
-from ociassemble.content.verify import BLOCK, DigestMismatchError, hasher
-from ociassemble.errors import FormatError
+from ociassemble.content.verify import BLOCK, VerifyingReader, blocks
+from ociassemble.errors import FormatError, IntegrityError
 from ociassemble.formats import tar
 from ociassemble.formats.paths import walk_path
 from ociassemble.image.image import Image, Layer
 from ociassemble.oci import mediatype
-from ociassemble.oci.digest import Digest
 from ociassemble.progress import Progress
 
 MAX_CAPTURE = 16 << 20  # bytes of one file that is looked into
@@ -88,12 +87,17 @@ class FileSystem:
 
     def apply(self, members: Iterable[Found], number: int) -> None:
         """Put one layer on top, the `number`th. As in a runtime, `lib/x` goes through a link `lib` to its target."""
+        gone: set[tuple[str, str]] = set()
         for path, item, data in members:
             folder, name = self._place(path)
-            if name == ".wh..wh..opq":
-                self._remove_below(folder, number)
-            elif name.startswith(".wh."):
-                self._remove(_join(folder, name[4:]), number)
+            if name.startswith(".wh."):
+                if (folder, name) in gone:
+                    continue  # said again, it takes nothing more away
+                gone.add((folder, name))
+                if name == ".wh..wh..opq":
+                    self._remove_below(folder, number)
+                else:
+                    self._remove(_join(folder, name[4:]), number)
             elif item.kind == "hardlink":
                 target = _join(*self._place(item.target))
                 shared = self.paths.get(target, item._replace(kind="file"))
@@ -216,37 +220,19 @@ def members(layer: Layer) -> Iterator[tar.Member]:
     if codec is None:
         raise FormatError(f"the layer {layer.descriptor.digest} has the unknown type {layer.descriptor.media_type}")
     with layer.blob.open() as compressed:
-        plain = _Hashing(open_reader(compressed, codec), layer.diff_id)
-        try:
-            yield from tar.read(io.BufferedReader(plain, BLOCK))
-        except FormatError:
-            while compressed.read(BLOCK):
-                pass  # where the bytes are not those of the digest at all, that is the error
-            raise
-        for stream in (plain, compressed):
-            while stream.read(BLOCK):
-                pass
-        if plain.digest() != layer.diff_id:
-            raise DigestMismatchError(
-                f"the layer {layer.descriptor.digest} holds a tar of the digest {plain.digest()}, "
-                f"but the image config says {layer.diff_id}"
-            )
+        what = f"the tar in the layer {layer.descriptor.digest}, of which the image config says {layer.diff_id},"
+        verifying = VerifyingReader(open_reader(compressed, codec), layer.diff_id, None, what)
+        with io.BufferedReader(verifying, BLOCK) as plain:
+            try:
+                yield from tar.read(plain)
+                _drain(plain)
+            except IntegrityError:
+                _drain(compressed)  # where the bytes are not those of the digest at all, that is the error
+                raise
+            _drain(compressed)
 
 
-class _Hashing(io.RawIOBase):
-    def __init__(self, source: BinaryIO, digest: Digest) -> None:
-        self._source = source
-        self._algorithm = digest.algorithm
-        self._hash = hasher(digest)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        data = self._source.read(len(buffer))
-        self._hash.update(data)
-        buffer[: len(data)] = data
-        return len(data)
-
-    def digest(self) -> str:
-        return f"{self._algorithm}:{self._hash.hexdigest()}"
+def _drain(stream: BinaryIO) -> None:
+    """Read to the end, where digests are checked."""
+    for _ in blocks(stream):
+        pass

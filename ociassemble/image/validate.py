@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from ociassemble.errors import Error
 from ociassemble.image.image import Node
-from ociassemble.oci import mediatype
 from ociassemble.oci.config import ImageConfig
 from ociassemble.oci.index import Index
 from ociassemble.oci.manifest import Manifest
@@ -34,15 +33,9 @@ def _node(node: Node) -> Iterator[str]:
         return
     if not manifest.layers:
         yield f"{here}: a manifest should have at least one layer"
-    if manifest.media_type in mediatype.MANIFESTS and not _says_type(node.raw):
-        yield f"{here}: `mediaType` should be set"
     docker = {item.media_type.startswith("application/vnd.docker.") for item in (manifest.config, *manifest.layers)}
     if len(docker) > 1:
         yield f"{here}: mixes Docker and OCI media types"
-
-
-def _says_type(raw: bytes) -> bool:
-    return b'"mediaType"' in raw.partition(b'"config"')[0] or raw.count(b'"mediaType"') > 0
 
 
 def validate_config(config: ImageConfig, layers: int) -> tuple[str, ...]:
