@@ -164,17 +164,20 @@ def _python(
 
 def _interpreter(image: Image, files: FileSystem) -> tuple[str, str, str] | None:
     """The file that runs, its minor version, and "t" if it is free-threaded."""
-    folders = image.config.env.get("PATH", DEFAULT_PATH).split(":")
+    folders = tuple(dict.fromkeys(image.config.env.get("PATH", DEFAULT_PATH).split(":")))
     names = [item for item in image.config.entrypoint[:1] if "python" in item]
     names += [posixpath.join(folder, name) for name in ("python3", "python") for folder in folders]
     for name in names:
         found = _usable(files, name)
         if found:
             return found
-    for folder in folders:
-        here = files.resolve(folder)
-        inside = sorted(path for path in files.paths if posixpath.dirname(path) == here)
-        for path in inside:
+    # One walk over all paths, however many folders a base's PATH names.
+    inside: dict[str, list[str]] = {files.resolve(folder): [] for folder in folders}
+    for path in files.paths:
+        if (here := inside.get(posixpath.dirname(path))) is not None:
+            here.append(path)
+    for paths in inside.values():
+        for path in sorted(paths):
             found = _usable(files, "/" + path)
             if found:
                 return found

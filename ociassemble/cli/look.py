@@ -6,6 +6,7 @@ import click
 
 from ociassemble.cli.command import Command
 from ociassemble.cli.copy import platform_option
+from ociassemble.cli.failure import printable
 from ociassemble.cli.start import session
 
 
@@ -65,7 +66,7 @@ def inspect(ctx: click.Context, /, image: str, platform: str | None, form: str) 
             console.result_json(document)
             return
         for line in image_lines(document):
-            console.result(line)
+            console.result(printable(line))
 
 
 @click.command(cls=Command)
@@ -82,7 +83,7 @@ def validate(ctx: click.Context, /, image: str, platform: str | None) -> int:
         node = read(this, image, platform, kept=False)
         report = run(node)
         for finding in report.findings:
-            console.result(finding)
+            console.result(printable(finding))
         if report.findings:
             return 7
         console.result(f"{node.descriptor.digest}: {report.blobs} blobs, {report.bytes} bytes, all as they should be")
@@ -97,7 +98,7 @@ def ls(ctx: click.Context, /, image: str | None) -> None:
     with session(ctx) as (this, console):
         if image is not None:
             for tag in this.tags(image):
-                console.result(tag)
+                console.result(printable(tag))
             return
         from ociassemble.transports.local import names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
+from html import unescape
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +17,15 @@ JSON = "application/vnd.pypi.simple.v1+json"
 ACCEPT = f"{JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+# Anchors and the base, not by `html.parser`: what it does to a page of a hundred unclosed tags takes time with the
+# square of its size. Values may hold a `>`, as `data-requires-python` of older pages does; nothing backtracks.
+_VALUE = r"""(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>]++))"""
+_ATTRIBUTE = re.compile(rf"""([^\s"'<>/=]++)(?:\s*+=\s*+{_VALUE})?+""")
+_TAG = re.compile(
+    r"""<(a|base)(?=[\s/>])((?:[\s/]++|"""
+    r"""[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))?+)*+)>""",
+    re.IGNORECASE,
+)
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
@@ -72,23 +81,35 @@ def _json(data: bytes, url: str) -> Iterator[Link]:
 
 
 def _html(data: bytes, url: str) -> Iterator[Link]:
-    reader = _Anchors()
+    text = data.decode("utf-8", "replace")
+    hrefs: list[str] = []
+    base = ""
+    for found in _TAG.finditer(_without_comments(text)):
+        values = (item.groups() for item in _ATTRIBUTE.finditer(found[2]))
+        href = next((unescape(a or b or c or "") for name, a, b, c in values if name.lower() == "href"), "")
+        if found[1].lower() == "a" and href:
+            hrefs.append(href)
+        elif href and not base:
+            base = href
     try:
-        reader.feed(data.decode("utf-8", "replace"))
-        reader.close()
-    except (AssertionError, ValueError, RecursionError) as error:  # html.parser on malformed declarations
-        raise FormatError("the package index answered with HTML that cannot be read") from error
-    try:
-        base = join(url, reader.base) if reader.base else url
+        base = join(url, base) if base else url
     except ValueError:
         base = url
-    for href in reader.hrefs:
+    for href in hrefs:
         address, _, fragment = href.partition("#")
         sha256 = next((item[7:] for item in fragment.split("&") if item.startswith("sha256=")), "")
         filename = unquote(address.partition("?")[0].rpartition("/")[2])
         link = _link(filename, address, sha256, None, base)
         if link is not None:
             yield link
+
+
+def _without_comments(text: str) -> str:
+    parts, position = [], 0
+    while (start := text.find("<!--", position)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        parts.append(text[position:start])
+        position = end + 3
+    return "".join((*parts, text[position:]))
 
 
 def _link(filename: str, href: str, sha256: Any, size: Any, base: str) -> Link | None:
@@ -109,17 +130,3 @@ def _link(filename: str, href: str, sha256: Any, size: Any, base: str) -> Link |
     known = isinstance(sha256, str) and _SHA256.fullmatch(sha256.lower())
     told = isinstance(size, int) and not isinstance(size, bool) and size >= 0
     return Link(filename, address, sha256.lower() if known else "", size if told else -1)
-
-
-class _Anchors(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.hrefs: list[str] = []
-        self.base = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        href = dict(attrs).get("href")
-        if tag == "a" and href:
-            self.hrefs.append(href)
-        elif tag == "base" and href and not self.base:
-            self.base = href

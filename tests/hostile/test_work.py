@@ -10,16 +10,19 @@ import tarfile
 
 import pytest
 
+from ociassemble.base.inspect import facts_of
 from ociassemble.errors import FormatError
 from ociassemble.formats import tar
 from ociassemble.formats.paths import MAX_STEPS, real_path, walk_path
 from ociassemble.image import filesystem
 from ociassemble.image.filesystem import FileSystem, Found, Path
 from ociassemble.oci import _wire
+from ociassemble.sources import simple
+from ociassemble.testing.images import image
 
 
-def entry(kind: str, target: str = "") -> Path:
-    return Path(kind, 0o755, 0, 0, 0, target, 0)
+def entry(kind: str, target: str = "", layer: int = 0) -> Path:
+    return Path(kind, 0o755, 0, 0, 0, target, layer)
 
 
 def link(target: str) -> bytes:
@@ -77,3 +80,32 @@ def test_a_name_said_twice_among_many() -> None:
     names = ",".join(f'"k{number}":1' for number in range(200_000))
     with pytest.raises(FormatError, match="duplicate name 'k199999'"):
         _wire.parse(f'{{{names},"k199999":2}}'.encode(), "it")
+
+
+def test_a_whiteout_said_a_thousand_times_takes_away_once() -> None:
+    files = FileSystem()
+    files.apply([Found("d/old", entry("file"))], 0)
+    files.apply(
+        [Found(f"d/{number}", entry("file", layer=1)) for number in range(50_000)]
+        + [Found(path, entry("file", layer=1)) for path in ("d/.wh..wh..opq", ".wh.d") for _ in range(50_000)],
+        1,
+    )
+    assert "d/old" not in files.paths and "d/49999" in files.paths
+
+
+def test_a_path_of_a_hundred_thousand_folders() -> None:
+    folders = [f"/nowhere{number}" for number in range(100_000)]
+    base = image([], execution={"Env": ["PATH=" + ":".join([*folders, "/opt"])]})
+    files = FileSystem()
+    files.apply([Found(f"opt/{number}", entry("file")) for number in range(1_000)], 0)
+    files.apply([Found("opt/python3.13", entry("file"))], 0)
+    found = facts_of(base, files)
+    assert found.python is not None and found.python.interpreter == "/opt/python3.13"
+
+
+@pytest.mark.parametrize("part", ["<!--", "<a ", "<a href='", '<a href="', "</", "<a b=c ", "<![", "<a b= "])
+def test_an_index_page_of_tags_that_never_end(part: str) -> None:
+    page = part * 100_000 + """-->"'>""" + '<a href="x-1.whl">x</a>'
+    links = simple.parse(page.encode(), "text/html", "https://index.example/simple/x/")
+    assert len(links) <= 2 and links[-1].filename == "x-1.whl"
+    assert simple.parse((part * 100_000).encode(), "text/html", "https://index.example/simple/x/") == ()
