@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ociassemble.plan.plan import ASSEMBLY_VERSION
-from tests.digests import builds, codecs, fixture
+from tests.digests import builds, codecs, fixture, sources
 
 
 def main() -> int:
@@ -25,7 +25,12 @@ def main() -> int:
         for kind in fixture.KINDS:
             fixture.write(fixture.application(kind), folder / kind)
             images[kind] = builds.build(kind, folder / kind, inputs, folder / f"{kind}-out")
-    after = {"assemblyVersion": ASSEMBLY_VERSION, "codecs": codecs.digests(jobs=2), "images": images}
+    after = {
+        "assemblyVersion": ASSEMBLY_VERSION,
+        "codecs": codecs.digests(jobs=2),
+        "images": images,
+        "sources": sources.digests(jobs=2),
+    }
     refused = [] if not before or "--unreleased" in sys.argv else list(broken(before, after))
     for reason in refused:
         sys.stderr.write(f"refused: {reason}\n")
@@ -42,6 +47,12 @@ def broken(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         for identity, digest in after["codecs"].items()
         if before["codecs"].get(identity, digest) != digest
     ]
+    if before["assemblyVersion"] == after["assemblyVersion"]:
+        found += [
+            f"a layer of the source `{name}` moved; raise ASSEMBLY_VERSION in ociassemble/plan/plan.py"
+            for name, layer in after["sources"].items()
+            if before.get("sources", {}).get(name, layer)["diffId"] != layer["diffId"]
+        ]
     for kind, image in after["images"].items():
         was = before["images"].get(kind)
         if was is None:

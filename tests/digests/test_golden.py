@@ -12,7 +12,7 @@ import pytest
 from ociassemble.content import compress
 from ociassemble.plan.plan import ASSEMBLY_VERSION
 from tests.digests import __main__ as update
-from tests.digests import builds, codecs, fixture
+from tests.digests import builds, codecs, fixture, sources
 from tests.digests.conftest import Shared
 
 
@@ -29,6 +29,15 @@ def test_the_committed_codecs(jobs: int) -> None:
     assert codecs.digests(jobs) == builds.golden()["codecs"], builds.ADVICE_CODEC
 
 
+@pytest.mark.spec("DIGEST-10")
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_the_committed_layers_of_each_source(jobs: int) -> None:
+    found, expected = sources.digests(jobs), builds.golden()["sources"]
+    moved = [name for name in expected if found[name]["diffId"] != expected[name]["diffId"]]
+    assert not moved, builds.ADVICE_TAR
+    assert found == expected, builds.ADVICE_CODEC
+
+
 def test_the_fixture_itself_is_the_same_everywhere() -> None:
     """Where this is red, Python or zlib made other inputs, and nothing else here means anything."""
     hashed = hashlib.sha256()
@@ -37,8 +46,10 @@ def test_the_fixture_itself_is_the_same_everywhere() -> None:
             hashed.update(ascii(file).encode())
     for wheel in fixture.wheels():
         hashed.update(wheel.data)
+    for _, package in sources.DEBS.values():
+        hashed.update(package)
     hashed.update(codecs.SAMPLE)
-    assert hashed.hexdigest() == "93acefa9cea0f24fb72988e8e0fea437d50f6fa5b9bb0c168845c1eebbfb11e5"
+    assert hashed.hexdigest() == "9d466a739c1cd5edb661971f53b627292370694dd2f58a8d6caf60531739c9e1"
 
 
 @pytest.mark.spec("DIGEST-10")

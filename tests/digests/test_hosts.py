@@ -65,8 +65,9 @@ def test_other_versions_of_python(minor: str, shared: Shared, tmp_path: Path) ->
     for kind in fixture.KINDS:
         built = builds.build(kind, shared.applications[kind], shared.inputs, tmp_path / kind, command=command)
         check(kind, built, f"Python {minor}")
-    done = builds.run((), shared.inputs, tmp_path, command=(str(python), "-m", "tests.digests.codecs"))
-    assert json.loads(done.stdout) == builds.golden()["codecs"]
+    for name in ("codecs", "sources"):
+        done = builds.run((), shared.inputs, tmp_path, command=(str(python), "-m", f"tests.digests.{name}"))
+        assert json.loads(done.stdout) == builds.golden()[name]
 
 
 @pytest.mark.spec("DIGEST-2", "DIGEST-12")
@@ -80,10 +81,10 @@ def test_other_models_of_the_cpu(model: str, shared: Shared, tmp_path: Path) -> 
     paths = [str(builds.REPOSITORY), *(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))]
     environment = {"PYTHONPATH": os.pathsep.join(paths)}
 
-    done = builds.run(
-        (), shared.inputs, tmp_path, command=(*command, "-m", "tests.digests.codecs", "2"), environment=environment
-    )
-    assert json.loads(done.stdout) == builds.golden()["codecs"], builds.ADVICE_CODEC
+    for name in ("codecs", "sources"):
+        program = (*command, "-m", f"tests.digests.{name}", "2")
+        done = builds.run((), shared.inputs, tmp_path, command=program, environment=environment)
+        assert json.loads(done.stdout) == builds.golden()[name], builds.ADVICE_CODEC
 
     found = builds.build(
         "python", shared.applications["python"], shared.inputs, tmp_path / "out",
