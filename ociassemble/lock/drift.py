@@ -7,11 +7,11 @@ network. uv.lock repeats what each local project asked for when it was locked, s
 from __future__ import annotations
 
 import posixpath
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ociassemble.errors import ProjectError
+from ociassemble.formats import toml
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -90,6 +90,6 @@ def _tables(value: Any) -> Iterator[Mapping[str, Any]]:
 
 def _toml(raw: bytes, path: str) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return toml.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, toml.TOMLDecodeError, RecursionError) as error:
         raise ProjectError(f"`{path}` is not TOML: {error}") from error

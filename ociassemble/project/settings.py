@@ -144,9 +144,9 @@ def selecting(settings: Settings) -> dict[str, Any]:
 
 
 def _toml(data: bytes) -> Any:
-    import tomllib
+    from ociassemble.formats import toml
 
-    return tomllib.loads(data.decode())
+    return toml.loads(data.decode())
 
 
 def _pyproject(data: bytes) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from ociassemble import _pool
 from ociassemble.content.store import Store, ingest_all
 from ociassemble.content.verify import blocks, digest_of
 from ociassemble.errors import Error, FormatError, IntegrityError, NotFoundError, OfflineError
+from ociassemble.formats import toml
 from ociassemble.net import download
 from ociassemble.net.url import redact
 from ociassemble.net.wire import Wire
@@ -61,8 +61,8 @@ class ArtifactsOfflineError(OfflineError):
 def own(text: str) -> Mapping[Digest, Own]:
     """What a `pylock.toml` or `uv.lock` says of where its files are, by sha256; nothing where it is neither."""
     try:
-        document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+        document = toml.loads(text)
+    except (toml.TOMLDecodeError, RecursionError):
         return {}
     found: dict[Digest, Own] = {}
     for package in (*_tables(document.get("packages")), *_tables(document.get("package"))):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ociassemble.formats import toml
 from ociassemble.sources.index_settings import Index, IndexSettingError, Named, Read, place, read_file
 
 _NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.*)", re.DOTALL)
@@ -151,6 +151,6 @@ def _texts(value: Any) -> Iterable[str]:
 
 def _toml(raw: bytes, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return toml.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, toml.TOMLDecodeError, RecursionError) as error:
         raise IndexSettingError(f"`{name}` is not TOML: {error}") from error

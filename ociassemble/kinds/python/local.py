@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ociassemble.formats import toml
 from ociassemble.kinds.python import manifest
 from ociassemble.kinds.python.errors import InputError, LockError
 from ociassemble.kinds.python.manifest import at, normalised, table, texts
@@ -152,8 +152,8 @@ def in_uv_lock(tree: ProjectTree, path: str, package: str, groups: Iterable[str]
 
 def _uv_packages(tree: ProjectTree, path: str) -> dict[str, Mapping[str, Any]]:
     try:
-        listed = tomllib.loads(tree.text(path)).get("package")
-    except tomllib.TOMLDecodeError as error:
+        listed = toml.loads(tree.text(path)).get("package")
+    except toml.TOMLDecodeError as error:
         raise LockError(f"`{path}` is not TOML: {error}") from error
     except RecursionError as error:
         raise LockError(f"`{path}` is nested too deeply") from error

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ociassemble.formats import toml
 from ociassemble.kinds.python.errors import ManifestError, NeedsBuildError
 from ociassemble.project.tree import ProjectTree
 
@@ -77,8 +77,8 @@ def pyproject(tree: ProjectTree, folder: str) -> Mapping[str, Any] | None:
     if not tree.has(path):
         return None
     try:
-        return tomllib.loads(tree.text(path))
-    except tomllib.TOMLDecodeError as error:
+        return toml.loads(tree.text(path))
+    except toml.TOMLDecodeError as error:
         raise ManifestError(f"`{path}` is not TOML: {error}") from error
     except RecursionError as error:
         raise ManifestError(f"`{path}` is nested too deeply") from error

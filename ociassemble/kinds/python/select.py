@@ -8,10 +8,10 @@ artifact that names nothing stronger than md5.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
+from ociassemble.formats import toml
 from ociassemble.kinds.protocol import LockedPackage, Resolution, ResolveRequest
 from ociassemble.kinds.python import target
 from ociassemble.kinds.python.errors import (
@@ -80,8 +80,8 @@ def parse(text: str, what: str) -> Pylock:
     from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
 
     try:
-        return Pylock.from_dict(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        return Pylock.from_dict(toml.loads(text))
+    except toml.TOMLDecodeError as error:
         raise LockError(f"`{what}` is not TOML: {error}") from error
     except PylockUnsupportedVersionError as error:
         raise LockError(f"`{what}`: {error}", hint="this version reads lock-version 1.x") from error
