@@ -10,7 +10,7 @@ step                  from -> to                                              wh
 7  build layers       `LayerPlan` -> layer, by hit or by writing              layer
 8  prove              facts, layers, config -> findings; errors stop here     audit.prove
 9  assemble           base, layers, config -> image, or an index of them      image.assemble
-11 write              -> registry, layout or store: blobs first, names last   transports
+10 write              -> registry, layout or store: blobs first, names last   transports
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ociassemble.base.resolve import BaseImage, refuse_fallback
 from ociassemble.content.store import healed
 from ociassemble.image.assemble import image_or_index
 from ociassemble.kinds.protocol import LockedPackage
-from ociassemble.kinds.stated import added, with_settings
+from ociassemble.kinds.stated import added, index_annotations, manifest_annotations, with_settings
 from ociassemble.lock.application import Application, recognise
 from ociassemble.plan.ground import ground
 from ociassemble.plan.merge import merge
@@ -72,7 +72,7 @@ def _build(request: BuildRequest, session: Session) -> BuildResult:
     destinations = session.destinations(request)
     plan = built(planned(request, session), request, session)
     images = [target.image(plan.created) for target in plan.targets]
-    node = image_or_index(images, session.index_annotations(plan.application.settings))
+    node = image_or_index(images, index_annotations(plan.application.settings))
     written = write_all(node, destinations, progress=session.progress, jobs=session.transfers)
     return BuildResult(planned=plan, node=node, written=tuple(written))
 
@@ -86,7 +86,7 @@ def _target(application: Application, base: BaseImage, packages: tuple[LockedPac
             ground(layer, base.facts) for layer in (*kind.layers, *added(application.tree, application.settings))
         ),
         config=with_settings(kind.config, application.settings),
-        annotations=session.manifest_annotations(application.settings),
+        annotations=manifest_annotations(application.settings),
     )
     execution = merge(base.image.config.execution, plan.config)
     return Target(base=base, packages=packages, plan=plan, execution=execution)

@@ -42,6 +42,18 @@ def with_settings(config: ConfigPlan, settings: Settings) -> ConfigPlan:
     )
 
 
+def manifest_annotations(settings: Settings) -> dict[str, str]:
+    """The annotations of each manifest that were asked for: `KEY`, or `manifest:KEY`."""
+    found = {key.removeprefix("manifest:"): value for key, value in settings.annotations.items()}
+    return {key: value for key, value in found.items() if value is not None and not key.startswith("index:")}
+
+
+def index_annotations(settings: Settings) -> dict[str, str]:
+    """The annotations of the index that were asked for: `index:KEY`."""
+    found = settings.annotations.items()
+    return {key.removeprefix("index:"): value for key, value in found if value is not None and key.startswith("index:")}
+
+
 def added(tree: ProjectTree, settings: Settings) -> tuple[LayerPlan, ...]:
     """The layer of what `--add SRC:DST[,chown=U[:G]][,chmod=MODE]` names; none where nothing is.
 

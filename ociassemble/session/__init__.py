@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ociassemble import _files, _pool, _run
+from ociassemble import _files, _pool
 from ociassemble.audit.prove import Finding
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import BaseImage, Resolver
@@ -31,8 +30,8 @@ from ociassemble.lock.packages import Host, Packages
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
-from ociassemble.plan import created
 from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.created import CONSTANT, rfc3339
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.lock import FILENAME, Lock
 from ociassemble.plan.locked import LockedFacts
@@ -42,6 +41,7 @@ from ociassemble.project import settings as project_settings
 from ociassemble.project import tree as project_tree
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
+from ociassemble.session.created import stated_time
 from ociassemble.session.environment import Environment, Options, cache_folder
 from ociassemble.session.request import BuildRequest, from_spec
 from ociassemble.transports.layout import LayoutDestination, LayoutSource
@@ -393,36 +393,11 @@ class Session:
 
     def created(self, request: BuildRequest, lock: Lock | None) -> str:
         """`created` of the result: what was asked, else SOURCE_DATE_EPOCH, else the lock's time, else the constant."""
-        found, origin = self._created(request)
+        found, origin = stated_time(request, self.environment.variables)
         if found:
             self.progress.info(f"created: {found} ({origin})")
             return found
-        return lock.created if lock is not None else created.rfc3339(created.CONSTANT)
-
-    def _created(self, request: BuildRequest) -> tuple[str, str]:
-        """What the user or the surroundings say, and who says it: told, because the digest depends on it."""
-        if request.created == "now":
-            return created.rfc3339(int(time.time())), "the clock"
-        if request.created == "git":
-            argv = ["git", "-C", str(request.application), "log", "-1", "--format=%ct"]
-            origin, epoch = "the time of the last commit", _run.run(argv).stdout.decode().strip()
-        elif request.created is not None:
-            origin, epoch = "--source-date-epoch", request.created
-        elif epoch := self.environment.variables.get("SOURCE_DATE_EPOCH", ""):
-            origin = "SOURCE_DATE_EPOCH"
-        else:
-            return "", ""
-        return created.from_epoch(epoch, origin), origin
-
-    def manifest_annotations(self, settings: Settings) -> dict[str, str]:
-        """The annotations of each manifest that were asked for."""
-        found = {key.removeprefix("manifest:"): value for key, value in settings.annotations.items()}
-        return {key: value for key, value in found.items() if value is not None and not key.startswith("index:")}
-
-    def index_annotations(self, settings: Settings) -> dict[str, str]:
-        """The annotations of the index that were asked for."""
-        found = settings.annotations.items()
-        return {key[6:]: value for key, value in found if value is not None and key.startswith("index:")}
+        return lock.created if lock is not None else rfc3339(CONSTANT)
 
     def tags(self, text: str) -> list[str]:
         """The tags of a registry's repository."""

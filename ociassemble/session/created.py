@@ -1,0 +1,29 @@
+"""The time that an image states, where somebody asked for one; specs/behaviour/digest.md, DIGEST-24."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from ociassemble import _run
+from ociassemble.plan.created import from_epoch, rfc3339
+from ociassemble.session.request import BuildRequest
+
+
+def stated_time(request: BuildRequest, variables: Mapping[str, str]) -> tuple[str, str]:
+    """RFC 3339, and who says it: told, because the digest depends on it. ("", "") where nobody says anything.
+
+    Raises `EpochError`, and `ToolError` where git is asked and cannot answer.
+    """
+    if request.created == "now":
+        return rfc3339(int(time.time())), "the clock"
+    if request.created == "git":
+        argv = ["git", "-C", str(request.application), "log", "-1", "--format=%ct"]
+        origin, epoch = "the time of the last commit", _run.run(argv).stdout.decode().strip()
+    elif request.created is not None:
+        origin, epoch = "--source-date-epoch", request.created
+    elif epoch := variables.get("SOURCE_DATE_EPOCH", ""):
+        origin = "SOURCE_DATE_EPOCH"
+    else:
+        return "", ""
+    return from_epoch(epoch, origin), origin
