@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from ociassemble.errors import FormatError, ProjectError
 from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
-from ociassemble.plan._strict import Invalid, Object, as_digest, as_text
 from ociassemble.plan.locked import (
     PATH,
     DebianBase,
@@ -29,6 +28,7 @@ from ociassemble.plan.locked import (
     read_base,
 )
 from ociassemble.plan.plan import ASSEMBLY_VERSION
+from ociassemble.plan.strict import Invalid, Object, as_digest, as_text
 
 FILENAME = "ociassemble.lock"
 LOCK_VERSION = 1

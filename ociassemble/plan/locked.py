@@ -9,9 +9,9 @@ import re
 from typing import Any, Literal, NamedTuple, cast
 
 from ociassemble.oci.digest import Digest
-from ociassemble.plan._strict import Invalid, Object
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.strict import Invalid, Object
 
 _FILENAME = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]+")
 # A relative path without `.`, `..` or empty parts.

@@ -13,8 +13,8 @@ from ociassemble.errors import Error, FormatError, NotFoundError
 from ociassemble.layer.deb import keeper
 from ociassemble.oci import _wire
 from ociassemble.oci.platform import Platform
-from ociassemble.plan._strict import Invalid, Object, as_text
 from ociassemble.plan.plan import DirectorySource, LinkSource, TextSource
+from ociassemble.plan.strict import Invalid, Object, as_text
 from ociassemble.sources.debian import Suite
 
 # The recipe that stands behind the short names (`ociassemble.base.names`).
