@@ -168,7 +168,7 @@ def test_while_a_resolver_runs(scene: Scene, gate: Gate) -> None:
     assert list(scene.temporary.iterdir())
 
     stopped(scene, child, before, signal.SIGINT)
-    assert not running(str(scene.temporary))
+    wait_for(lambda: not running(str(scene.temporary)), "uv, which was killed, to be gone")
 
 
 def running(text: str) -> list[str]:
