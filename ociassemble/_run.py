@@ -57,16 +57,20 @@ def run(
             timeout=timeout,
             check=False,
         )
-    except FileNotFoundError as error:
-        raise ToolMissingError(f"`{argv[0]}` is not installed or not on PATH") from error
     except OSError as error:
-        raise ToolFailedError(f"`{argv[0]}` could not be run: {error.strerror}") from error
+        raise _not_run(argv[0], error) from error
     except subprocess.TimeoutExpired as error:
         raise ToolFailedError(f"`{argv[0]}` did not end within {timeout:g} s") from error
     if check and done.returncode != 0:
         tail = done.stderr.decode("utf-8", "replace").strip().splitlines()[-20:]
         raise ToolFailedError(f"`{Path(argv[0]).name}` failed with status {done.returncode}", details=tail)
     return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def _not_run(program: str, error: OSError) -> ToolError:
+    if isinstance(error, FileNotFoundError):
+        return ToolMissingError(f"`{program}` is not installed or not on PATH")
+    return ToolFailedError(f"`{program}` could not be run: {error.strerror}")
 
 
 Process = subprocess.Popen[bytes]
@@ -94,7 +98,5 @@ def start(
             stderr=None if output is None else subprocess.STDOUT,
             start_new_session=detached,
         )
-    except FileNotFoundError as error:
-        raise ToolMissingError(f"`{argv[0]}` is not installed or not on PATH") from error
     except OSError as error:
-        raise ToolFailedError(f"`{argv[0]}` could not be run: {error.strerror}") from error
+        raise _not_run(argv[0], error) from error

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Literal, NamedTuple
 
 from ociassemble.formats import _pax
+from ociassemble.formats._exactly import exactly
 from ociassemble.formats._pax import TarFormatError
 from ociassemble.formats.paths import MAX_PATH
 
@@ -78,13 +79,7 @@ class _Source:
 
     def exactly(self, size: int) -> bytes:
         """`size` bytes; fewer only at the end of the stream."""
-        data = self._read(size)
-        while len(data) < size:
-            more = self._read(size - len(data))
-            if not more:
-                break
-            data += more
-        return data
+        return exactly(self._read, size)
 
     def need(self, size: int, what: str) -> bytes:
         data = self.exactly(size)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from ociassemble.errors import FormatError
+from ociassemble.formats._exactly import exactly
 
 _MAGIC = b"!<arch>\n"
 _NAME = re.compile(rb"([A-Za-z0-9_.+-]{1,16})(/?) *", re.ASCII)
@@ -70,15 +71,15 @@ def read(stream: BinaryIO) -> Iterator[Member]:
     Refused with `ArFormatError`: another magic, headers with anything but plain decimal sizes, odd members without
     their padding byte, a truncated or overlong archive.
     """
-    if _exactly(stream, len(_MAGIC)) != _MAGIC:
+    if exactly(stream.read, len(_MAGIC)) != _MAGIC:
         raise ArFormatError("not an ar archive (a Debian package begins with `!<arch>`)")
-    while header := _exactly(stream, 60):
+    while header := exactly(stream.read, 60):
         name, size = _header(header)
         bounded = _Bounded(stream, size, name)
         yield Member(name, size, io.BufferedReader(bounded, 1 << 16))
         # What the member's buffer took beforehand is part of the member, so the source stands at its end after this.
         bounded.drain()
-        if size % 2 and _exactly(stream, 1) != b"\n":
+        if size % 2 and exactly(stream.read, 1) != b"\n":
             raise ArFormatError(f"`{name}` has an odd size and no padding byte after it")
 
 
@@ -93,14 +94,3 @@ def _header(header: bytes) -> tuple[str, int]:
     if not _OCTAL.fullmatch(header[40:48]):
         raise ArFormatError(f"`{name[1].decode()}` has a mode that is not an octal number: {header[40:48]!r}")
     return name[1].decode("ascii"), int(header[48:58])
-
-
-def _exactly(stream: BinaryIO, size: int) -> bytes:
-    """`size` bytes; fewer only at the end of the stream."""
-    data = stream.read(size)
-    while len(data) < size:
-        more = stream.read(size - len(data))
-        if not more:
-            break
-        data += more
-    return data

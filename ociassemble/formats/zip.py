@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from ociassemble.formats import _zip_records as records
+from ociassemble.formats._exactly import exactly
 from ociassemble.formats._zip_names import clash, show, unusable
 from ociassemble.formats._zip_records import DEFLATED, STORED, ZipError, ZipLimitError, ZipUnsupportedError
 
@@ -228,10 +229,7 @@ class ZipReader:
         if offset < 0 or offset + size > self._size:
             self._blame.fail("is cut off")
         self._stream.seek(offset)
-        data = self._stream.read(size)
-        while len(data) < size:
-            more = self._stream.read(size - len(data))
-            if not more:
-                self._blame.fail("is cut off")
-            data += more
+        data = exactly(self._stream.read, size)
+        if len(data) != size:
+            self._blame.fail("is cut off")
         return data
