@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,8 @@ class Shared(NamedTuple):
 
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Shared]:
+    # Children write no bytecode, whatever their umask and user; it should be there for them.
+    compileall.compile_dir(builds.REPOSITORY / "ociassemble", quiet=2)
     # Not below pytest's own folder, which other users may not enter.
     with TemporaryDirectory(prefix="ociassemble-digests-") as name:
         folder = Path(name)

@@ -180,12 +180,12 @@ ROOMS = (
     "build.py",
 )
 
-# What tells about the host or the moment, and who may use it for what.
+# What tells about the host or the moment, and which room may use it for what.
 ASKED = {
-    ("session/__init__.py", "time.time"): "--source-date-epoch now, and the lock's own time",
-    ("base/debian/source.py", "time.time"): "whether a suite is still valid",
-    ("session/__init__.py", "os.uname"): "the platform where none is named: told, and recorded",
-    ("session/__init__.py", "os.getuid"): "where podman keeps credentials",
+    ("session", "time.time"): "--source-date-epoch now, and the lock's own time",
+    ("base", "time.time"): "whether a suite is still valid",
+    ("session", "os.uname"): "the platform where none is named: told, and recorded",
+    ("session", "os.getuid"): "where podman keeps credentials",
 }
 _ASKING = {
     "time": {"time", "time_ns", "localtime", "gmtime", "strftime", "tzname", "timezone"},
@@ -200,17 +200,16 @@ _ASKING = {
 MODULES = {"locale", "random", "uuid", "platform", "getpass", "sysconfig", "site", "secrets", "calendar", "zoneinfo"}
 # Python's tables of Unicode are those of its version: they may refuse or show, and decide no byte of what is made.
 OF_UNICODE = {
-    ("base/inspect.py", "isidentifier"): "names in os-release, which are ASCII",
-    ("formats/_zip_names.py", "normalize"): "refusing archives with names that look alike",
-    ("formats/debversion.py", "isalpha"): "versions, which are ASCII",
-    ("kinds/python/frameworks.py", "isidentifier"): "a module's dotted name",
-    ("kinds/python/layers.py", "isprintable"): "refusing folders of modules with control characters",
-    ("kinds/python/start.py", "isidentifier"): "a package's name",
-    ("layer/_wheel_scripts.py", "isidentifier"): "refusing entry points",
-    ("lock/uv.py", "isprintable"): "messages",
-    ("oci/reference.py", "isprintable"): "refusing references, which are ASCII",
-    ("project/walk.py", "casefold"): "warnings about names that look alike",
-    ("project/walk.py", "normalize"): "warnings about names that look alike",
+    ("base", "isidentifier"): "names in os-release, which are ASCII",
+    ("formats", "normalize"): "refusing archives with names that look alike",
+    ("formats", "isalpha"): "versions, which are ASCII",
+    ("kinds", "isidentifier"): "names of modules and packages",
+    ("kinds", "isprintable"): "refusing folders of modules with control characters",
+    ("layer", "isidentifier"): "refusing entry points",
+    ("lock", "isprintable"): "messages",
+    ("oci", "isprintable"): "refusing references, which are ASCII",
+    ("project", "casefold"): "warnings about names that look alike",
+    ("project", "normalize"): "warnings about names that look alike",
 }
 _TABLES = {
     "isprintable", "isidentifier", "isalnum", "isalpha", "isnumeric", "istitle", "casefold", "swapcase", "title",
@@ -224,17 +223,20 @@ def _modules() -> tuple[tuple[str, ast.Module], ...]:
     return tuple((name, ast.parse(path.read_bytes())) for name, path in paths.items() if name.split("/")[0] in ROOMS)
 
 
+def _room(module: str) -> str:
+    return module.partition("/")[0].removesuffix(".py")
+
+
 @pytest.mark.spec("DIGEST-2")
 def test_who_asks_about_the_host_and_why() -> None:
     found = {
-        (module, f"{node.value.id}.{node.attr}")
+        (_room(module), f"{node.value.id}.{node.attr}")
         for module, tree in _modules()
         for node in ast.walk(tree)
+        # The frozen environment is where a run's surroundings are read, once.
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        and node.attr in _ASKING.get(node.value.id, ())
+        and node.attr in _ASKING.get(node.value.id, ()) and module != "session/environment.py"
     }  # fmt: skip
-    # The frozen environment is where a run's surroundings are read, once.
-    found = {(module, name) for module, name in found if module != "session/environment.py"}
     assert found <= set(ASKED), "say in this file why it is asked, and that no byte depends on it unseen"
 
 
@@ -255,7 +257,7 @@ def test_modules_that_know_the_host_are_not_imported() -> None:
 @pytest.mark.spec("DIGEST-2")
 def test_pythons_unicode_tables_decide_no_byte() -> None:
     found = {
-        (module, node.func.attr)
+        (_room(module), node.func.attr)
         for module, tree in _modules()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _TABLES

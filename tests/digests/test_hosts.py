@@ -75,7 +75,7 @@ def test_other_versions_of_python(minor: str, shared: Shared, tmp_path: Path) ->
 @pytest.mark.skipif(not QEMU or not ON_AMD64, reason="qemu-x86_64-static (qemu-user-static) is not installed")
 @pytest.mark.parametrize("model", [MODELS[0], *(pytest.param(model, marks=pytest.mark.long) for model in MODELS[1:])])
 def test_other_models_of_the_cpu(model: str, shared: Shared, tmp_path: Path) -> None:
-    """A build of the application, and every codec, on a CPU without what this one has."""
+    """A build, every codec, and a layer of each source, on a CPU without what this one has."""
     # The program itself and not its link in a virtual environment, whose settings are in PYTHONPATH then.
     command = (str(QEMU), "-cpu", model, os.path.realpath(sys.executable), "-S")
     paths = [str(builds.REPOSITORY), *(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))]
@@ -87,7 +87,7 @@ def test_other_models_of_the_cpu(model: str, shared: Shared, tmp_path: Path) -> 
         assert json.loads(done.stdout) == builds.golden()[name], builds.ADVICE_CODEC
 
     found = builds.build(
-        "python", shared.applications["python"], shared.inputs, tmp_path / "out",
+        "directory", shared.applications["directory"], shared.inputs, tmp_path / "out",
         command=(*command, "-m", "ociassemble"), environment=environment,
     )  # fmt: skip
-    check("python", found, model)
+    check("directory", found, model)

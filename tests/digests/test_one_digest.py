@@ -47,9 +47,12 @@ HOSTS = (
 
 
 @pytest.mark.spec("DIGEST-2")
-@pytest.mark.parametrize("kind", fixture.KINDS)
-@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.what)
-def test_hosts(host: Host, kind: str, shared: Shared, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "host"),
+    [("python", host) for host in HOSTS] + [("directory", host) for host in HOSTS[:2]],
+    ids=lambda value: value.what if isinstance(value, Host) else value,
+)
+def test_hosts(kind: str, host: Host, shared: Shared, tmp_path: Path) -> None:
     found = builds.build(
         kind, shared.applications[kind], shared.inputs, tmp_path, *host.flags,
         command=(*host.prefix, *builds.COMMAND), umask=host.umask, environment=host.environment,
