@@ -1,12 +1,11 @@
 """The store on disk: `blobs/sha256/<hex>` and small records, below one private folder.
 
 Writes are temp + rename without fsync: a blob that a power cut spoilt is caught when it is read (every read
-hashes), removed, and fetched or built again. Work holds a shared lock, collecting garbage an exclusive one.
+hashes), removed, and fetched or built again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import shutil
@@ -73,10 +72,6 @@ class DirectoryStore:
         path = self._record_path(kind, key)
         _files.directory(path.parent)
         _files.write_atomic(path, value, mode=0o600, through=self._incoming)
-
-    def working(self) -> contextlib.AbstractContextManager[None]:
-        """Hold off garbage collection while the block runs."""
-        return _files.locked(self.root / "lock", shared=True)
 
     def usage(self) -> tuple[int, int]:
         """Free and total bytes of the disk the store is on."""

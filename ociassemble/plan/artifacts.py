@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ociassemble.errors import FormatError
 from ociassemble.oci.digest import Digest
 
 
@@ -17,14 +16,3 @@ class ArtifactRef(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         return {"filename": self.filename, "sha256": self.digest.hex, "size": self.size}
-
-    @classmethod
-    def from_document(cls, document: Any) -> ArtifactRef:
-        try:
-            filename, size = document["filename"], document["size"]
-            digest = Digest.from_hex(document["sha256"])
-        except (KeyError, TypeError) as error:
-            raise FormatError(f"not an artifact: {document!r:.100}") from error
-        if not isinstance(filename, str) or "/" in filename or not isinstance(size, int) or size < 0:
-            raise FormatError(f"not an artifact: {document!r:.100}")
-        return cls(digest, size, filename)
