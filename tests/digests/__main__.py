@@ -6,6 +6,7 @@ told that this version was never released (`--unreleased`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import tempfile
@@ -25,11 +26,13 @@ def main() -> int:
         for kind in fixture.KINDS:
             fixture.write(fixture.application(kind), folder / kind)
             images[kind] = builds.build(kind, folder / kind, inputs, folder / f"{kind}-out")
+        kept = facts(folder / "python-out" / "cache")
     after = {
         "assemblyVersion": ASSEMBLY_VERSION,
         "codecs": codecs.digests(jobs=2),
         "images": images,
         "sources": sources.digests(jobs=2),
+        "facts": kept,
     }
     refused = [] if not before or "--unreleased" in sys.argv else list(broken(before, after))
     for reason in refused:
@@ -40,6 +43,16 @@ def main() -> int:
     return 0
 
 
+def facts(cache: Path) -> dict[str, str]:
+    """What a cache keeps of the fixture's base: sha256 of the facts by platform, and their version."""
+    found = {}
+    for record in (cache / "store" / "records" / "facts").iterdir():
+        platform = json.loads(record.read_bytes())["platform"]
+        found[f"{platform['os']}/{platform['architecture']}"] = hashlib.sha256(record.read_bytes()).hexdigest()
+        found["version"] = record.suffix.removeprefix(".v")
+    return found
+
+
 def broken(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Promises of the committed digests that the new ones break."""
     found = [
@@ -47,6 +60,9 @@ def broken(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         for identity, digest in after["codecs"].items()
         if before["codecs"].get(identity, digest) != digest
     ]
+    was, now = before.get("facts", {}), after["facts"]
+    if was and was != now and was["version"] == now["version"]:
+        found.append("facts of a base moved; raise _VERSION in ociassemble/base/inspect.py")
     if before["assemblyVersion"] == after["assemblyVersion"]:
         found += [
             f"a layer of the source `{name}` moved; raise ASSEMBLY_VERSION in ociassemble/plan/plan.py"

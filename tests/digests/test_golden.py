@@ -38,6 +38,24 @@ def test_the_committed_layers_of_each_source(jobs: int) -> None:
     assert found == expected, builds.ADVICE_CODEC
 
 
+@pytest.mark.spec("DIGEST-14")
+def test_what_the_cache_keeps_of_a_base_carries_a_version(shared: Shared, tmp_path: Path) -> None:
+    """Other facts of the same base without a new version would give old caches other digests than new ones."""
+    builds.build("directory", shared.applications["directory"], shared.inputs, tmp_path)
+    assert update.facts(tmp_path / "cache") == builds.golden()["facts"], (
+        "what is read from a base changed: raise _VERSION in ociassemble/base/inspect.py, and run "
+        "`python -m tests.digests`"
+    )
+
+
+def test_facts_do_not_move_without_a_new_version() -> None:
+    before = builds.golden()
+    version, known = before["facts"]["version"], before["facts"]["linux/amd64"]
+    other = {**before, "facts": {**before["facts"], "linux/amd64": known[::-1]}}
+    assert update.broken(before, other) == ["facts of a base moved; raise _VERSION in ociassemble/base/inspect.py"]
+    assert update.broken(before, {**other, "facts": {**other["facts"], "version": version + "0"}}) == []
+
+
 def test_the_fixture_itself_is_the_same_everywhere() -> None:
     """Where this is red, Python or zlib made other inputs, and nothing else here means anything."""
     hashed = hashlib.sha256()
