@@ -28,11 +28,11 @@ class WheelName(NamedTuple):
 
 def wheel_name(filename: str) -> WheelName:
     """`filename` taken apart; raises `WheelNameError`."""
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+    from packaging.utils import parse_wheel_filename
 
     try:
         name, version, build, tags = parse_wheel_filename(filename)
-    except InvalidWheelFilename as error:
+    except ValueError as error:  # InvalidWheelFilename, or a number of thousands of digits
         raise WheelNameError(f"{show(filename)} is not the name of a wheel") from error
     return WheelName(name, str(version), "".join(map(str, build)), frozenset(map(str, tags)))
 
@@ -40,11 +40,11 @@ def wheel_name(filename: str) -> WheelName:
 def same(expected: WheelName, name: str, version: str) -> bool:
     """Whether `name` and `version`, in any spelling, are those of the file name."""
     from packaging.utils import canonicalize_name
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         return canonicalize_name(name) == expected.name and str(Version(version)) == expected.version
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of thousands of digits
         return False
 
 

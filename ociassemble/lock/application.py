@@ -69,6 +69,8 @@ def recognise(
 
 def read_lock(path: Path) -> Lock | None:
     """The lock at `path`, or None where there is none."""
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise LockFormatError(f"the lock `{path}` is not a file", hint="name another one with `--lockfile`")
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_LOCK + 1)
@@ -104,6 +106,8 @@ def refused(reasons: tuple[str, ...], name: str, *, strict: bool, progress: Prog
 
 def _digest(path: Path) -> Digest:
     """What a user's wheel is: part of what a lock answers."""
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise WheelFileError(f"the wheel `{path}` is not a file")
     try:
         with path.open("rb") as stream:
             return digest_of(stream)

@@ -210,6 +210,8 @@ def _folder(root: Path, home: Path | None) -> Path:
 def _rules(descriptor: int, folder: Path, ignorefile: Path | None) -> tuple[ignore.Rules, str | None]:
     """The ignore file that counts, and its name for people."""
     if ignorefile is not None:
+        if ignorefile.exists() and not ignorefile.is_file():  # a pipe would never end
+            raise ignore.IgnoreFileError(f"the ignore file `{ignorefile}` is not a file")
         try:
             with open(ignorefile, "rb") as file:
                 data = file.read(_IGNORE_LIMIT + 1)

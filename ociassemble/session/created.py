@@ -18,8 +18,11 @@ def stated_time(request: BuildRequest, variables: Mapping[str, str]) -> tuple[st
     if request.created == "now":
         return rfc3339(int(time.time())), "the clock"
     if request.created == "git":
-        argv = ["git", "-C", str(request.application), "log", "-1", "--format=%ct"]
-        origin, epoch = "the time of the last commit", _run.run(argv).stdout.decode().strip()
+        # A repository's own configuration must not make git run programs: to show signatures, or to fetch what lacks.
+        argv = ["git", "-C", str(request.application), "log", "-1", "--format=%ct", "--no-show-signature"]
+        environment = {**variables, "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+        epoch = _run.run(argv, environment=environment).stdout.decode("utf-8", "replace").strip()
+        origin = "the time of the last commit"
     elif request.created is not None:
         origin, epoch = "--source-date-epoch", request.created
     elif epoch := variables.get("SOURCE_DATE_EPOCH", ""):

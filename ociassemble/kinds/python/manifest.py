@@ -194,7 +194,7 @@ def _renamed(folder: str, package: str, path: str) -> NeedsBuildError:
 
 def _version(tree: ProjectTree, folder: str, data: Mapping[str, Any]) -> str:
     """The version as written, or where hatchling, setuptools and pdm are told to find it as a literal."""
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     tool = table(data, "tool")
     text = table(data, "project").get("version") or table(tool, "poetry").get("version")
@@ -211,7 +211,7 @@ def _version(tree: ProjectTree, folder: str, data: Mapping[str, Any]) -> str:
         text = next((found for path, name in places if (found := _literal(tree, folder, path, name))), "")
     try:
         return str(Version(text))
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of thousands of digits
         return ""
 
 

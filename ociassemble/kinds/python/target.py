@@ -122,11 +122,11 @@ def environment(facts: BaseFacts) -> Mapping[str, str]:
 
 def accepts(specifier: str, facts: BaseFacts) -> bool:
     """Whether the base's Python is within `specifier` (a requires-python); a broken specifier accepts nothing."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.specifiers import SpecifierSet
 
     try:
         return SpecifierSet(specifier).contains(environment(facts)["python_full_version"], prereleases=True)
-    except InvalidSpecifier:
+    except ValueError:  # InvalidSpecifier, or a number of thousands of digits
         return False
 
 
