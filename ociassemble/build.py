@@ -52,10 +52,12 @@ def planned(request: BuildRequest, session: Session) -> Planned:
 
 
 def built(plan: Planned, request: BuildRequest, session: Session) -> Planned:
-    """Steps 6 to 8: the layers, by hit or by writing them, and the proof that the images can start."""
+    """Steps 6 to 8: the layers, by hit or by writing them, held against the lock; the proof that images can start."""
     targets = []
     for target in plan.targets:
         layers = session.layers(request, plan.application, plan.supply.fetch, target.plan.layers)
+        if plan.lock is not None:
+            session.hold(request, plan.lock.platforms[str(target.plan.platform)], target.plan.layers, layers)
         findings = prove(target.base.facts, [path for layer in layers for path in layer.executables], target.execution)
         session.tell(findings, target.plan.platform)
         raise_errors(findings, str(target.plan.platform))

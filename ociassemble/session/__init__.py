@@ -26,6 +26,7 @@ from ociassemble.layer.build import BuiltLayer, Materials, build_layers
 from ociassemble.layer.entry import Content
 from ociassemble.lock.application import MAX_LOCK, Application, fresh_lock, read_lock, refused
 from ociassemble.lock.freshness import stale
+from ociassemble.lock.held import hold
 from ociassemble.lock.packages import Host, Packages
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
@@ -33,7 +34,7 @@ from ociassemble.oci.reference import Reference
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.created import CONSTANT, rfc3339
 from ociassemble.plan.facts import BaseFacts
-from ociassemble.plan.lock import FILENAME, Lock
+from ociassemble.plan.lock import FILENAME, Lock, LockedPlatform
 from ociassemble.plan.locked import LockedFacts
 from ociassemble.plan.plan import FileItem, LayerPlan, Reason
 from ociassemble.progress import Progress
@@ -374,6 +375,12 @@ class Session:
         if text not in self._told:
             self._told.add(text)
             self.progress.info(text)
+
+    def hold(
+        self, request: BuildRequest, locked: LockedPlatform, plans: Sequence[LayerPlan], layers: Sequence[BuiltLayer]
+    ) -> None:
+        """Hold the layers of one image against the lock."""
+        hold(locked, plans, layers, strict=request.locked, progress=self.progress)
 
     def explain(self, reasons: Sequence[Reason], platform: Platform) -> None:
         """Say what was decided for the user, and on what evidence."""
