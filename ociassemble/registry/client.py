@@ -168,9 +168,11 @@ class RegistryClient:
         """Make sure the repository has the blob: "exists", "mounted" or "uploaded".
 
         It is mounted from `mount_from` or the blob's own repository ("host/repository"), where that is in the same
-        registry, else streamed from `blob.open()` in one request; memory use does not depend on its size.
+        registry (or in one that this registry mirrors), else streamed from `blob.open()` in one request; memory use
+        does not depend on its size.
         """
-        return self._uploader.push(self._endpoints.own(reference.host), reference, blob, mount_from or blob.repository)
+        source = self._endpoints.mount_source(mount_from or blob.repository, reference.host)
+        return self._uploader.push(self._endpoints.own(reference.host), reference, blob, source)
 
     def put_manifest(self, reference: Reference, raw: bytes, media_type: str, target: str = "") -> None:
         """Store a manifest or index under `target`: a tag, or its own digest. Default is the reference's tag.

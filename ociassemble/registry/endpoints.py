@@ -66,6 +66,14 @@ class Endpoints:
     def has_mirror(self, host: str) -> bool:
         return host in self._mirrors
 
+    def mount_source(self, repository: str, host: str) -> str:
+        """`repository` ("host/name") as registry `host` calls it: by its mirrored name where `host` is its mirror."""
+        origin_host, _, name = repository.partition("/")
+        mirror, _, prefix = self._mirrors.get(origin_host, "").partition("/")
+        if origin_host == host or mirror != host:
+            return repository
+        return "/".join(part for part in (host, prefix, name) if part)
+
     def own(self, host: str) -> Endpoint:
         """The registry itself. Asks it (without credentials) where the scheme is not a matter of course."""
         name = HUB_API if host == DOCKER_HUB else host
