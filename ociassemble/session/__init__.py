@@ -318,6 +318,7 @@ class Session:
 
     def _index(self, application: Application, settings: Settings) -> IndexSettings:
         from ociassemble.lock import uv
+        from ociassemble.net.url import redact
         from ociassemble.sources import index_settings
 
         environment, tree = self.environment, application.tree
@@ -333,6 +334,10 @@ class Session:
             folder=tree.root,
             project={name: tree.bytes_of(name, MAX_LOCK) for name in names},
         )
+        if found.by != "default":
+            # Without a lock the index says which bytes are right: nobody should have to guess who chose it.
+            places = [redact(index.url) for index in found.indexes] + [redact(link) for link in found.find_links]
+            self.progress.info(f"packages from {', '.join(places) or 'nowhere'} ({found.by} says so)")
         if self.options.offline:
             return found
         program = uv.find(environment=environment.variables, prefix=environment.prefix, python=environment.python)
