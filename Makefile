@@ -3,6 +3,7 @@
 #   make test       lint, types, tests (under 8 minutes on two cores)
 #   make test-long  the long sets as well
 #   make lint       ruff and mypy alone
+#   make bench      the figures of bench/README.md, on this machine (keep it quiet)
 #   make clean      remove .venv, .make and caches
 
 SHELL := /bin/bash
@@ -17,7 +18,7 @@ JOBS ?= 2
 .PHONY: help demo test test-long lint peers clean setup
 
 help:
-	@sed -n '2,6s/^# //p' Makefile
+	@sed -n '2,7s/^# //p' Makefile
 
 setup: $(READY)
 
@@ -46,6 +47,9 @@ test: $(READY) peers lint
 
 test-long: $(READY) peers lint
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(JOBS) --durations=15 -rs $(ARGS)
+
+bench: $(READY)
+	@for script in startup layers memory warm; do $(BIN)/python bench/$$script.py; done
 
 clean:
 	@rm -rf .venv .make .mypy_cache .ruff_cache .hypothesis .pytest_cache dist build *.egg-info
