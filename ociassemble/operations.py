@@ -11,6 +11,7 @@ from ociassemble import _files, _run
 from ociassemble.base.names import expand
 from ociassemble.build import built, planned
 from ociassemble.content.blob import Blob
+from ociassemble.content.store import healed
 from ociassemble.content.verify import blocks
 from ociassemble.errors import Error, NotFoundError, PolicyError, ProjectError, UsageError
 from ociassemble.image.assemble import image_or_index
@@ -38,7 +39,7 @@ from ociassemble.session.request import BuildRequest
 from ociassemble.session.target import Planned, Target
 from ociassemble.transports.layout import LayoutDestination
 from ociassemble.transports.protocols import Written
-from ociassemble.transports.transfer import write
+from ociassemble.transports.transfer import write, write_all
 
 
 class StaleError(PolicyError):
@@ -68,9 +69,13 @@ def image_of(session: Session, node: Node, text: str, platform: str | None) -> I
 
 def copy(session: Session, source: str, destinations: list[str], platform: str | None) -> list[Written]:
     """Everything at `source`, to each destination; a tag is resolved once."""
-    places = [session.destination(text) for text in destinations]
-    node = read(session, source, platform)
-    return [write(node, place, progress=session.progress, jobs=session.transfers) for place in places]
+
+    def once() -> list[Written]:
+        places = [session.destination(text) for text in destinations]
+        node = read(session, source, platform)
+        return write_all(node, places, progress=session.progress, jobs=session.transfers)
+
+    return healed(once, session.progress.warn)
 
 
 def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
@@ -80,13 +85,17 @@ def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
     """
     if request.created is None and not session.environment.variables.get("SOURCE_DATE_EPOCH"):
         request = replace(request, created="now")
-    plan = planned(request, session)
-    if plan.application.asked.base.startswith("oci:/"):
-        raise UsageError(
-            f"a lock would hold the path `{plan.application.asked.base}` of this machine",
-            hint="name the layout by a relative path, or give it a short name under `bases` in the settings",
-        )
-    plan = built(plan, request, session)
+
+    def once() -> Planned:
+        plan = planned(request, session)
+        if plan.application.asked.base.startswith("oci:/"):
+            raise UsageError(
+                f"a lock would hold the path `{plan.application.asked.base}` of this machine",
+                hint="name the layout by a relative path, or give it a short name under `bases` in the settings",
+            )
+        return built(plan, request, session)
+
+    plan = healed(once, session.progress.warn)
     path = session.lock_path(request)
     try:
         previous = read_lock(path)
@@ -279,8 +288,12 @@ def build_base(
     request = BuildRequest(application=Path(), tags=tags, push=push, outputs=outputs)
     if not tags and not outputs:
         request = replace(request, tags=(f"localhost/{name.recipe or 'base'}:{name.variant or 'latest'}",))
-    destinations = session.destinations(request)
     settings = Settings(platforms=platforms)
-    bases = session.bases(request, settings, None).resolve(name, session.platforms(settings), "debian")
-    node = image_or_index([base.image for base in bases], {})
-    return [write(node, place, progress=session.progress, jobs=session.transfers) for place in destinations]
+
+    def once() -> list[Written]:
+        destinations = session.destinations(request)
+        bases = session.bases(request, settings, None).resolve(name, session.platforms(settings), "debian")
+        node = image_or_index([base.image for base in bases], {})
+        return write_all(node, destinations, progress=session.progress, jobs=session.transfers)
+
+    return healed(once, session.progress.warn)

@@ -230,6 +230,24 @@ def test_a_base_that_went_bad_and_must_be_read(scene: Scene, index: Index, how: 
 
 
 @pytest.mark.spec("FAIL-5")
+def test_bad_blobs_do_not_stop_lock_and_copy(scene: Scene, index: Index) -> None:
+    host = scene.serve().host
+    scene.run(*build(scene)).worked()
+    lock = (scene.project / "ociassemble.lock").read_bytes()
+    for words in (["lock", "project", "-b", f"{host}/base:v1"], ["copy", f"{host}/base:v1", "oci:copied:v1"]):
+        for digest in verified(scene.store):
+            spoil(scene.store / "blobs" / digest.replace(":", "/"), "bits")
+        scene.run(*words).worked()
+        scene.run(*build(scene, "--no-cache", output="oci:another:v1")).worked()  # all that is left is made again
+        for path in (scene.store / "blobs/sha256").iterdir():
+            if Digest.of(path.read_bytes()).hex != path.name:
+                path.unlink()  # of no use to either
+
+    assert (scene.project / "ociassemble.lock").read_bytes() == lock
+    scene.run("validate", "oci:copied:v1").worked()
+
+
+@pytest.mark.spec("FAIL-5")
 def test_bad_layers_are_never_pushed(scene: Scene, index: Index) -> None:
     registry = scene.stack.enter_context(ChaosRegistry())
     first = scene.run(*build(scene)).worked()
