@@ -65,7 +65,7 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk=\n-----END OPENSSH P
         (files(ociassemble__lock="{"), 3, "`ociassemble.lock` is not JSON: ", "restore it from version control"),
         (files(ociassemble__lock="<<<<<<< ours\n"), 3, "merge conflict", ""),
         (files(ociassemble__lock='{"lock-version": 99}'), 3, "has lock-version 99", "upgrade ociassemble"),
-        (lambda scene: (scene.project / "ociassemble.lock").mkdir(), 3, "cannot read the lock", "--lockfile"),
+        (lambda scene: (scene.project / "ociassemble.lock").mkdir(), 3, "is not a file", "--lockfile"),
         (lambda scene: (scene.project / "main.py").unlink(), 3, "nothing says how the application starts", "--cmd"),
         (lambda scene: shutil.rmtree(scene.project), 3, "there is no folder `project`", "name the folder"),
     ],
