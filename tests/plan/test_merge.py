@@ -67,7 +67,7 @@ def test_empty_values_remove() -> None:
     assert merge(base, ConfigPlan(user=None, workdir="", stop_signal="")) == {"User": "65532"}
 
 
-@pytest.mark.parametrize("text", ["", "-1", "0", "65536", "80/icmp", "http", "8080/", "８０"])
+@pytest.mark.parametrize("text", ["", "-1", "0", "65536", "80/icmp", "http", "8080/", "\uff18\uff10"])
 @pytest.mark.spec("MERGE-5")
 def test_refuses_what_is_no_port(text: str) -> None:
     if text == "8080/":
