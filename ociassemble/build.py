@@ -30,36 +30,39 @@ from ociassemble.plan.merge import merge
 from ociassemble.plan.plan import ImagePlan
 from ociassemble.session import Session
 from ociassemble.session.request import BuildRequest
+from ociassemble.session.steps import Steps
 from ociassemble.session.target import BuildResult, Planned, Target
 from ociassemble.transports.transfer import write_all
 
 
 def planned(request: BuildRequest, session: Session) -> Planned:
     """Steps 1 to 5: the folder is read, base and packages are settled, every decision is told."""
-    settings = session.settings(request)
-    tree = session.tree(request, settings)
-    application = recognise(tree, settings, session.platforms(settings), session.progress)
+    steps = Steps(session)
+    settings = steps.settings(request)
+    tree = steps.tree(request, settings)
+    application = recognise(tree, settings, steps.platforms(settings), session.progress)
     name = expand(application.base, overrides=settings.bases, strict=settings.strict_references)
-    lock = session.lock(request, application)
-    bases = session.bases(request, settings, lock).resolve(name, application.platforms, settings.base_source)
-    refuse_fallback(bases, session.pushed_to(request))
-    lock = session.confirmed(request, lock, bases)
-    supply = session.packages(request, application, settings)
+    lock = steps.lock(request, application)
+    bases = steps.bases(request, settings, lock).resolve(name, application.platforms, settings.base_source)
+    refuse_fallback(bases, steps.pushed_to(request))
+    lock = steps.confirmed(request, lock, bases)
+    supply = steps.packages(request, application, settings)
     packages = supply.of([base.facts for base in bases], lock)
-    targets = tuple(_target(application, *pair, session) for pair in zip(bases, packages, strict=True))
-    created = session.created(request, lock)
+    targets = tuple(_target(application, *pair, steps) for pair in zip(bases, packages, strict=True))
+    created = steps.created(request, lock)
     return Planned(application=application, lock=lock, created=created, supply=supply, targets=targets)
 
 
 def built(plan: Planned, request: BuildRequest, session: Session) -> Planned:
     """Steps 6 to 8: the layers, by hit or by writing them, held against the lock; the proof that images can start."""
+    steps = Steps(session)
     targets = []
     for target in plan.targets:
-        layers = session.layers(request, plan.application, plan.supply.fetch, target.plan.layers)
+        layers = steps.layers(request, plan.application, plan.supply.fetch, target.plan.layers)
         if plan.lock is not None:
-            session.hold(request, plan.lock.platforms[str(target.plan.platform)], target.plan.layers, layers)
+            steps.hold(request, plan.lock.platforms[str(target.plan.platform)], target.plan.layers, layers)
         findings = prove(target.base.facts, [path for layer in layers for path in layer.executables], target.execution)
-        session.tell(findings, target.plan.platform)
+        steps.tell(findings, target.plan.platform)
         raise_errors(findings, str(target.plan.platform))
         targets.append(replace(target, layers=layers, findings=findings))
     return replace(plan, targets=tuple(targets))
@@ -71,7 +74,7 @@ def build(request: BuildRequest, session: Session) -> BuildResult:
 
 
 def _build(request: BuildRequest, session: Session) -> BuildResult:
-    destinations = session.destinations(request)
+    destinations = Steps(session).destinations(request)
     plan = built(planned(request, session), request, session)
     images = [target.image(plan.created) for target in plan.targets]
     node = image_or_index(images, index_annotations(plan.application.settings))
@@ -79,9 +82,9 @@ def _build(request: BuildRequest, session: Session) -> BuildResult:
     return BuildResult(planned=plan, node=node, written=tuple(written))
 
 
-def _target(application: Application, base: BaseImage, packages: tuple[LockedPackage, ...], session: Session) -> Target:
+def _target(application: Application, base: BaseImage, packages: tuple[LockedPackage, ...], steps: Steps) -> Target:
     kind = application.kind.plan(application.tree, application.settings, base.facts, packages)
-    session.explain(kind.reasons, base.facts.platform)
+    steps.explain(kind.reasons, base.facts.platform)
     plan = ImagePlan(
         platform=base.image.platform,
         layers=tuple(

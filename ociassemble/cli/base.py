@@ -43,7 +43,7 @@ def build(
     output: tuple[str, ...],
 ) -> None:
     """Assemble the base NAME (`base list` shows which) from signed Debian packages."""
-    from ociassemble.operations import build_base
+    from ociassemble.operations.building import build_base
 
     with session(ctx) as (this, console):
         for written in build_base(this, name, platforms(platform), tags=tag, push=push, outputs=output):

@@ -11,7 +11,7 @@ platform_option = click.option("--platform", metavar="P", help="Only this platfo
 
 
 def _copied(ctx: click.Context, source: str, destinations: list[str], platform: str | None) -> None:
-    from ociassemble.operations import copy as run
+    from ociassemble.operations.images import copy as run
 
     with session(ctx) as (this, console):
         for written in run(this, source, destinations, platform):

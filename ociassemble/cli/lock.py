@@ -30,8 +30,9 @@ def lock(ctx: click.Context, /, no_base: bool, upgrade: tuple[str, ...], check: 
 
     Versions of packages stay as they are in the lock that is there, where they still fit; the base is resolved anew.
     """
-    from ociassemble.operations import lock as make
-    from ociassemble.operations import write_lock
+    from ociassemble.operations.building import lock as make
+    from ociassemble.operations.building import write_lock
+    from ociassemble.session.steps import Steps
 
     asked = replace(
         request(given),
@@ -42,7 +43,7 @@ def lock(ctx: click.Context, /, no_base: bool, upgrade: tuple[str, ...], check: 
     )
     with session(ctx) as (this, console):
         found, _ = make(asked, this)
-        path = this.lock_path(asked)
+        path = Steps(this).lock_path(asked)
         changed = write_lock(found, path, check=check)
         count = len({package.name for platform in found.platforms.values() for package in platform.packages})
         this.progress.info(f"{path.name}: {count} packages, {'written' if changed else 'unchanged'}")

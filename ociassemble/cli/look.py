@@ -16,7 +16,7 @@ from ociassemble.cli.start import session
 @click.pass_context
 def manifest(ctx: click.Context, /, image: str, platform: str | None) -> None:
     """Print the manifest or index of IMAGE, byte for byte."""
-    from ociassemble.operations import read
+    from ociassemble.operations.images import read
 
     with session(ctx) as (this, console):
         console.result_bytes(read(this, image, platform).raw)
@@ -28,7 +28,7 @@ def manifest(ctx: click.Context, /, image: str, platform: str | None) -> None:
 @click.pass_context
 def config(ctx: click.Context, /, image: str, platform: str | None) -> None:
     """Print the config of IMAGE, byte for byte."""
-    from ociassemble.operations import image_at
+    from ociassemble.operations.images import image_at
 
     with session(ctx) as (this, console):
         console.result_bytes(image_at(this, image, platform).config.raw)
@@ -40,7 +40,7 @@ def config(ctx: click.Context, /, image: str, platform: str | None) -> None:
 @click.pass_context
 def digest(ctx: click.Context, /, image: str, platform: str | None) -> None:
     """Print the digest of IMAGE."""
-    from ociassemble.operations import read
+    from ociassemble.operations.images import read
 
     with session(ctx) as (this, console):
         console.result(str(read(this, image, platform).descriptor.digest))
@@ -56,7 +56,7 @@ def digest(ctx: click.Context, /, image: str, platform: str | None) -> None:
 def inspect(ctx: click.Context, /, image: str, platform: str | None, form: str) -> None:
     """Show what IMAGE is: digest, platforms, layers, how it starts."""
     from ociassemble.cli.shown import image_document, image_lines
-    from ociassemble.operations import image_of, read
+    from ociassemble.operations.images import image_of, read
 
     with session(ctx) as (this, console):
         node = read(this, image)
@@ -75,8 +75,8 @@ def inspect(ctx: click.Context, /, image: str, platform: str | None, form: str) 
 @click.pass_context
 def validate(ctx: click.Context, /, image: str, platform: str | None) -> int:
     """Read every blob of IMAGE and check digests, sizes, diff_ids, tars and documents."""
-    from ociassemble.operations import read
-    from ociassemble.operations import validate as run
+    from ociassemble.operations.images import read
+    from ociassemble.operations.images import validate as run
 
     with session(ctx) as (this, console):
         # What is at the place, that is: a sound copy in the local store says nothing about a registry.

@@ -35,7 +35,7 @@ def run(
 
     ARGS after `--` replace the image's command.
     """
-    from ociassemble.operations import run as start
+    from ociassemble.operations.images import run as start
 
     with session(ctx) as (this, _):
         if Path(image).is_dir() and not image.startswith("oci:"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ociassemble.image.image import Image, Node, platforms_of
 from ociassemble.layer.key import key_document, layer_key
 from ociassemble.plan.plan import document
-from ociassemble.session.target import BuildResult, Planned
+
+if TYPE_CHECKING:
+    from ociassemble.session.target import BuildResult, Planned
 
 
 def size(count: int) -> str:

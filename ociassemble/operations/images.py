@@ -1,51 +1,26 @@
-"""What verbs other than `build` do, each as one function over a session: read a place, show it, copy it, check it."""
+"""Images at places: read, copied, checked, run."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from ociassemble import _files, _run
-from ociassemble.base.names import expand
-from ociassemble.build import built, planned
 from ociassemble.content.blob import Blob
 from ociassemble.content.store import healed
 from ociassemble.content.verify import blocks
-from ociassemble.errors import Error, NotFoundError, PolicyError, ProjectError, UsageError
-from ociassemble.image.assemble import image_or_index
+from ociassemble.errors import Error, NotFoundError
 from ociassemble.image.filesystem import members
 from ociassemble.image.image import Image, Node, open_image, select_platform
 from ociassemble.image.validate import validate_config, validate_node
-from ociassemble.layer.key import layer_key
-from ociassemble.lock.application import read_lock
 from ociassemble.oci import mediatype
 from ociassemble.oci.platform import Platform
-from ociassemble.plan.lock import Lock, LockedPlatform
-from ociassemble.plan.locked import (
-    BaseLayer,
-    DebianBase,
-    LockedFacts,
-    LockedFinding,
-    LockedLayer,
-    RegistryBase,
-    Verdict,
-)
 from ociassemble.progress import Progress
-from ociassemble.project.settings import Settings
 from ociassemble.session import Session
-from ociassemble.session.request import BuildRequest
-from ociassemble.session.target import Planned, Target
 from ociassemble.transports.layout import LayoutDestination
 from ociassemble.transports.protocols import Written
 from ociassemble.transports.transfer import write, write_all
-
-
-class StaleError(PolicyError):
-    """`lock --check`, and the lock would change."""
-
-    code = "policy.lock-check"
 
 
 def read(session: Session, text: str, platform: str | None = None, *, kept: bool = True) -> Node:
@@ -76,48 +51,6 @@ def copy(session: Session, source: str, destinations: list[str], platform: str |
         return write_all(node, places, progress=session.progress, jobs=session.transfers)
 
     return healed(once, session.progress.warn)
-
-
-def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
-    """Resolve everything anew and build the dependency layers: what a lock of this application says.
-
-    The lock's own time is the one thing a clock decides; it stays when nothing else moves.
-    """
-    if request.created is None and not session.environment.variables.get("SOURCE_DATE_EPOCH"):
-        request = replace(request, created="now")
-
-    def once() -> Planned:
-        plan = planned(request, session)
-        if plan.application.asked.base.startswith("oci:/"):
-            raise UsageError(
-                f"a lock would hold the path `{plan.application.asked.base}` of this machine",
-                hint="name the layout by a relative path, or give it a short name under `bases` in the settings",
-            )
-        return built(plan, request, session)
-
-    plan = healed(once, session.progress.warn)
-    path = session.lock_path(request)
-    try:
-        previous = read_lock(path)
-    except ProjectError as error:
-        session.progress.warn(f"{error}: it is written anew")
-        previous = None
-    return lock_of(plan, previous, pin_base=request.pin_base), plan
-
-
-def write_lock(found: Lock, path: Path, *, check: bool) -> bool:
-    """Write the lock unless it is there already, byte for byte; with `check` a difference is an error."""
-    data = found.dump()
-    try:
-        same = path.read_bytes() == data
-    except OSError:
-        same = False
-    if same:
-        return False
-    if check:
-        raise StaleError(f"`{path.name}` would change", hint="run `ociassemble lock` and commit the result")
-    _files.write_atomic(path, data, durable=True)
-    return True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,49 +110,6 @@ def _drained(blob: Blob) -> Iterator[str]:
         yield str(error)
 
 
-def lock_of(plan: Planned, previous: Lock | None, *, pin_base: bool) -> Lock:
-    """The lock that records a built plan; `created` is the previous lock's where nothing else moved."""
-    platforms = {str(target.plan.platform): _locked(target, pin_base=pin_base) for target in plan.targets}
-    return Lock(created=plan.created, asked=plan.application.asked, platforms=platforms).after(previous)
-
-
-def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
-    image = target.base.image
-    base: RegistryBase | DebianBase | None = None
-    if pin_base:
-        layers = tuple(BaseLayer(layer.descriptor.digest, layer.diff_id) for layer in image.layers)
-        pinned = (image.digest, len(image.manifest.raw), image.manifest.media_type, layers)
-        if target.base.source == "debian":
-            base = DebianBase(target.base.recipe, target.base.packages, *pinned)
-        elif target.base.source == "registry":
-            base = RegistryBase(*pinned)
-    dependencies = [
-        (layer, plan)
-        for layer, plan in zip(target.layers, target.plan.layers, strict=True)
-        if plan.role == "dependency"
-    ]
-    command = (*(target.execution.get("Entrypoint") or ()), *(target.execution.get("Cmd") or ()))
-    diff_ids = tuple(made.layer.diff_id for made, _ in dependencies)
-    findings = tuple(LockedFinding(item.code, item.severity, item.message) for item in target.findings)
-    return LockedPlatform(
-        facts=LockedFacts.of(target.base.facts),
-        base=base,
-        packages=target.packages,
-        layers=tuple(
-            LockedLayer(
-                title=plan.title,
-                key=layer_key(plan),
-                diff_id=made.layer.diff_id,
-                digest=made.layer.descriptor.digest,
-                size=made.layer.descriptor.size,
-                codec=made.codec,
-            )
-            for made, plan in dependencies
-        ),
-        verdict=Verdict(image.digest, diff_ids, command, findings) if base is not None else None,
-    )
-
-
 def run(
     session: Session,
     text: str,
@@ -272,28 +162,3 @@ def _local_first(session: Session, text: str, platform: str | None) -> Image:
             if text.startswith("localhost/"):
                 raise
     return image_at(session, text, platform)
-
-
-def build_base(
-    session: Session,
-    text: str,
-    platforms: tuple[str, ...],
-    *,
-    tags: tuple[str, ...],
-    push: bool,
-    outputs: tuple[str, ...],
-) -> list[Written]:
-    """Assemble a base from Debian packages and write it."""
-    name = expand(text, overrides={})
-    request = BuildRequest(application=Path(), tags=tags, push=push, outputs=outputs)
-    if not tags and not outputs:
-        request = replace(request, tags=(f"localhost/{name.recipe or 'base'}:{name.variant or 'latest'}",))
-    settings = Settings(platforms=platforms)
-
-    def once() -> list[Written]:
-        destinations = session.destinations(request)
-        bases = session.bases(request, settings, None).resolve(name, session.platforms(settings), "debian")
-        node = image_or_index([base.image for base in bases], {})
-        return write_all(node, destinations, progress=session.progress, jobs=session.transfers)
-
-    return healed(once, session.progress.warn)
