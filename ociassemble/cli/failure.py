@@ -102,7 +102,7 @@ class _Form:
                 document["details"] = list(details)
             if hint:
                 document["hint"] = hint
-            _write(sys.stderr, json.dumps(document, ensure_ascii=False))
+            _write(sys.stderr, json.dumps(document))
             return
         _write(sys.stderr, describe(message, details, hint, colour=colours(sys.stderr)))
 

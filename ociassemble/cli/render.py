@@ -116,7 +116,7 @@ class JsonLines(Sink):
     """One JSON object a line: `started`, `advanced` (with the bytes so far), `finished`, `note`; and `error`."""
 
     def _emit(self, **document: Any) -> None:
-        self.line(json.dumps(document, ensure_ascii=False))
+        self.line(json.dumps(document))
 
     def note(self, event: Note) -> None:
         self._emit(type="note", level=event.level, text=event.text)

@@ -45,7 +45,10 @@ def _differences(project: Mapping[str, Any], metadata: Mapping[str, Any], path: 
     dynamic = project.get("dynamic")
     if isinstance(dynamic, list) and {"dependencies", "optional-dependencies"} & {str(item) for item in dynamic}:
         return
-    asked, locked = set(_asked(project)), set(_locked(metadata))
+    try:
+        asked, locked = set(_asked(project)), set(_locked(metadata))
+    except ValueError as error:  # numbers that Python refuses to read are found out when specifiers are compared
+        raise ProjectError(f"`{path}` or the lock has a version that cannot be read") from error
     for name, specifier in sorted(asked - locked, key=str):
         yield f"`{path}` asks for `{name}{specifier}`, which is not locked"
     for name, specifier in sorted(locked - asked, key=str):

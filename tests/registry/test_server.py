@@ -288,13 +288,12 @@ def test_strange_requests(server: RegistryServer, method: str, path: str, status
     ids=range(6),
 )
 def test_garbage_ends_the_connection_and_not_the_server(server: RegistryServer, raw: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
-        # The server may hang up before it has read all of this.
-        with contextlib.suppress(OSError):
-            client.sendall(raw)
-            client.shutdown(socket.SHUT_WR)
-            while client.recv(65536):
-                pass
+    # The server may hang up before it has read all of this.
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client, contextlib.suppress(OSError):
+        client.sendall(raw)
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(65536):
+            pass
     assert ask(server, "GET", "/v2/").status == 200
 
 

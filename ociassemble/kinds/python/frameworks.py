@@ -24,7 +24,11 @@ CLASSES = {
     "starlette.applications.Starlette": ("Starlette", "asgi", "starlette"),
     "quart.Quart": ("Quart", "asgi", "quart"),
 }
-_MENTIONS = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(?:flask|fastapi|starlette|quart)\b", re.MULTILINE)
+_MENTIONS = re.compile(
+    rb"^[ \t]*(?:from[ \t]+|import[ \t]+(?:[\w.]+(?:[ \t]+as[ \t]+\w+)?[ \t]*,[ \t]*)*)"
+    rb"(?:flask|fastapi|starlette|quart)\b",
+    re.MULTILINE,
+)
 _FILES = ("main", "app", "wsgi", "asgi", "application", "server", "api", "__init__", "run", "start")
 _OBJECTS = ("app", "application", "api")
 _FACTORIES = ("create_app", "make_app", "app_factory", "get_app", "build_app", "create_application")
