@@ -45,6 +45,15 @@ def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
     """
     if request.created is None and not session.environment.variables.get("SOURCE_DATE_EPOCH"):
         request = replace(request, created="now")
+    steps = Steps(session)
+    try:
+        previous = read_lock(steps.lock_path(request))
+    except ProjectError as error:
+        session.progress.warn(f"{error}: it is written anew")
+        previous = None
+    if previous is not None and not steps.settings(request).platforms:
+        # Locking again asks for what was locked, not for what this host happens to be.
+        request = replace(request, flags={**request.flags, "platforms": previous.asked.platforms})
 
     def once() -> Planned:
         plan = planned(request, session)
@@ -56,12 +65,6 @@ def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
         return built(plan, request, session)
 
     plan = healed(once, session.progress.warn)
-    path = Steps(session).lock_path(request)
-    try:
-        previous = read_lock(path)
-    except ProjectError as error:
-        session.progress.warn(f"{error}: it is written anew")
-        previous = None
     return lock_of(plan, previous, pin_base=request.pin_base), plan
 
 

@@ -10,9 +10,9 @@ from ociassemble import _files, _run
 from ociassemble.content.blob import Blob
 from ociassemble.content.store import healed
 from ociassemble.content.verify import blocks
-from ociassemble.errors import Error, NotFoundError
+from ociassemble.errors import Error, NotFoundError, UsageError
 from ociassemble.image.filesystem import members
-from ociassemble.image.image import Image, Node, open_image, select_platform
+from ociassemble.image.image import Image, Node, PlatformMissingError, open_image, select_platform
 from ociassemble.image.validate import validate_config, validate_node
 from ociassemble.oci import mediatype
 from ociassemble.oci.platform import Platform
@@ -39,7 +39,14 @@ def image_at(session: Session, text: str, platform: str | None) -> Image:
 def image_of(session: Session, node: Node, text: str, platform: str | None) -> Image:
     """The same for a graph that was read already; `text` names its place in errors."""
     wanted = Platform.parse(platform) if platform else session.host_platform()
-    return open_image(select_platform(node, wanted, text))
+    image = open_image(select_platform(node, wanted, text))
+    if platform and not image.platform.matches(wanted):
+        raise PlatformMissingError(
+            f"`{text}` has no {wanted} variant",
+            details=[f"available: {image.platform}"],
+            hint=f"pass `--platform {image.platform}`",
+        )
+    return image
 
 
 def copy(session: Session, source: str, destinations: list[str], platform: str | None) -> list[Written]:
@@ -130,6 +137,10 @@ def run(
 
     path = session.environment.variables.get("PATH")
     image = _local_first(session, text, platform)
+    if not (args or image.config.entrypoint or image.config.cmd):
+        raise UsageError(
+            f"`{text}` has no start command", hint=f"say what to start: `ociassemble run {text} -- PROGRAM ARGS`"
+        )
     host = session.host_platform()
     if not image.platform.matches(host):
         session.progress.warn(

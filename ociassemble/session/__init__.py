@@ -123,12 +123,15 @@ class Session:
             destination.prepare()
             return destination
         assert location.reference is not None
+        if location.transport == "local":
+            # A name by digest alone is kept by its digest: the store answers digests whatever names there are.
+            return LocalDestination(self.store, location.reference._replace(digest=None))
         if location.reference.digest is not None:
             raise UsageError(
                 f"`{text}` has a digest; a destination is named by a tag",
                 hint=f"leave the digest away: `{location.reference._replace(digest=None)}`",
             )
-        if location.transport == "local" or not push:
+        if not push:
             return LocalDestination(self.store, location.reference)
         from ociassemble.transports.remote import RemoteDestination
 

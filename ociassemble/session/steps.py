@@ -56,11 +56,18 @@ class Steps:
         """Every place the result goes to; each is parsed and looked at before any work is done."""
         if request.push and not request.tags:
             raise UsageError("`--push` needs a name", hint="name the image with `-t REGISTRY/NAME:TAG`")
+        for text in request.outputs:
+            if locate(from_spec(text)).transport == "registry":
+                raise UsageError(
+                    f"`-o {text}` names a registry, and nothing is pushed without `--push`",
+                    hint=f"push with `-t {from_spec(text)} --push`; for a folder write `-o oci:DIR`",
+                )
         for path in request.writes:
             _files.check_place(path)
         texts = [(text, request.push) for text in request.tags if request.push or not request.outputs]
         places = [self._session.destination(from_spec(text), push=True) for text in request.outputs]
-        places = [self._session.destination(text, push=push) for text, push in texts] + places
+        # Registries last: what others read is published when everything on this machine has worked.
+        places += (self._session.destination(text, push=push) for text, push in texts)
         return tuple(places) or (self._session.destination(self._default_name(request), push=False),)
 
     def _default_name(self, request: BuildRequest) -> str:

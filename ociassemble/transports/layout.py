@@ -115,7 +115,8 @@ class LayoutDestination:
             there = [] if not self._folder.exists() else [path.name for path in self._folder.iterdir()]
         except OSError as error:
             raise _files.translate(error, self._folder, "read") from error
-        if "oci-layout" not in there and any(not name.startswith(_STAGE) for name in there):
+        # Another build may be making this very layout: its stage and its blobs come before `oci-layout`.
+        if "oci-layout" not in there and any(name != "blobs" and not name.startswith(_STAGE) for name in there):
             raise DestinationError(
                 f"`{self._folder}` is not empty and not an OCI layout",
                 hint="choose a new folder, or an existing layout",

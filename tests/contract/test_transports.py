@@ -214,6 +214,16 @@ def test_the_local_store_lists_its_names_and_answers_digests(tmp_path: Path) -> 
     assert LocalSource(store, Reference.parse(f"localhost/app@{made.digest}")).read().raw == made.manifest.raw
 
 
+def test_what_is_kept_by_its_digest_alone_is_found_by_it(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    made = image()
+    reference = Reference.parse(f"registry.example/team/app@{made.digest}")
+    line = put(made.node, LocalDestination(store, reference._replace(digest=None)))
+    assert line == f"registry.example/team/app@{made.digest}"
+    assert names(store) == (("registry.example/team/app", made.digest),)
+    assert LocalSource(store, reference).read().raw == made.manifest.raw
+
+
 # ---------------------------------------------------------------------------------------------- registries
 
 

@@ -78,9 +78,8 @@ def test_the_second_of_two_destinations_fails(scene: Scene, base: str) -> None:
     registry.on("PUT", "/v2/app/blobs/.*", Answer(403))
     before = Snapshot.of(scene)
 
-    done = scene.run(
-        "build", "project", "-b", base, "-e", "A=1", "-o", scene.layout, "-o", f"docker://{registry.host}/app:v1"
-    )
+    name = f"{registry.host}/app:v1"
+    done = scene.run("build", "project", "-b", base, "-e", "A=1", "-o", scene.layout, "-t", name, "--push")
 
     assert done.status == 5, done.err
     before.holds(scene)
@@ -92,9 +91,22 @@ def test_the_last_name_fails(scene: Scene, base: str) -> None:
     registry = scene.stack.enter_context(ChaosRegistry())
     registry.on("PUT", "/v2/app/manifests/v1", Answer(403))
 
-    done = scene.run("build", "project", "-b", base, "-o", scene.layout, "-o", f"docker://{registry.host}/app:v1")
+    name = f"{registry.host}/app:v1"
+    done = scene.run("build", "project", "-b", base, "-o", scene.layout, "-t", name, "--push")
 
     done.failed(5, f"  written before: {scene.layout}@sha256:", hint="")
+
+
+@pytest.mark.parametrize(
+    "place", ["{host}/app:v1", "docker://{host}/app:v1", "type=registry,name={host}/app:v1", "foo"]
+)
+def test_an_output_is_no_way_to_push(scene: Scene, base: str, place: str) -> None:
+    """Nothing is pushed without --push, whatever the name looks like."""
+    with ChaosRegistry() as registry:
+        done = scene.run("build", "project", "-b", base, "-o", place.format(host=registry.host))
+
+        done.failed(2, "nothing is pushed without `--push`", hint="--push")
+        assert not registry.requests
 
 
 # --- registries ----------------------------------------------------------------------------------------------

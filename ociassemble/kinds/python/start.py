@@ -201,7 +201,8 @@ def _framework(application: Application, facts: BaseFacts) -> Start | None:
     first = found[0]
     server = "gunicorn" if first.protocol == "wsgi" else "uvicorn"
     missing = [name for name in (first.distribution, server) if name not in packages]
-    command = f"python {first.path}"
+    trial = {"flask": f"-m flask --app {first.module} run --host 0.0.0.0 --port 8080"}
+    command = trial.get(first.distribution, f"python {first.path}")
     raise NoServerError(
         f"{first.framework} was found, and {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'}"
         " not among the dependencies",
