@@ -6,6 +6,7 @@ The decoders themselves come from content/compress.py, the only place that knows
 from __future__ import annotations
 
 import io
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
@@ -37,9 +38,9 @@ class Reader(io.RawIOBase):
         self._count = 0
         self._rest = memoryview(b"")
 
+    @abstractmethod
     def _next(self, wanted: int) -> bytes:
         """More decompressed bytes, empty only at the end; about `wanted` of them."""
-        raise NotImplementedError
 
     def readable(self) -> bool:
         return True
