@@ -6,9 +6,11 @@ fetches, never runs anything, and never imports code of the project.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
+from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.locked import LockedPackage as LockedPackage
 from ociassemble.plan.plan import ApplicationPlan, FileItem
@@ -46,11 +48,28 @@ class ResolveRequest(NamedTuple):
     provided: tuple[str, ...] = ()  # normalised names that the user's own wheels bring: neither locked nor selected
 
 
-class Resolution(NamedTuple):
-    """A resolver's answer in a neutral form: for Python the text of a PEP 751 pylock.toml."""
+class WantedPackage(NamedTuple):
+    """A package that an input names by another hash than sha256: locking fetches it, checks it and hashes it.
 
-    form: str  # "pylock"
+    `name` is what a `LockedPackage` of it is called: for npm its place in the lock, "node_modules/a/node_modules/b".
+    """
+
+    name: str
+    package: str  # as its registry knows it: "@scope/b"
+    version: str
+    integrity: str  # Subresource Integrity: "sha512-...", or several with spaces between
+    url: str = ""  # where the input says it is, "" where it says nothing
+
+
+class Resolution(NamedTuple):
+    """A resolver's answer in a neutral form: for Python a pylock.toml (PEP 751), for Node a package-lock.json.
+
+    `artifacts` are the files behind `WantedPackage`s, by `integrity`; a pylock.toml names its own.
+    """
+
+    form: str  # "pylock", "package-lock"
     text: str
+    artifacts: Mapping[str, ArtifactRef] = MappingProxyType({})
 
 
 class ApplicationKind(Protocol):

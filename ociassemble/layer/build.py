@@ -34,6 +34,7 @@ from ociassemble.plan.plan import (
     FilesSource,
     LayerPlan,
     LinkSource,
+    NpmSource,
     Source,
     TextSource,
     WheelSource,
@@ -154,6 +155,10 @@ def _entries(source: Source, materials: Materials, stack: ExitStack) -> Iterable
         from ociassemble.layer import wheel
 
         return wheel.entries(stack.enter_context(materials.artifact(source.artifact)), source)
+    if isinstance(source, NpmSource):
+        from ociassemble.layer import npm
+
+        return npm.entries(stack.enter_context(materials.artifact(source.artifact)), source)
     if isinstance(source, DebSource):
         from ociassemble.layer import deb
 

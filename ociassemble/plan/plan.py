@@ -34,6 +34,18 @@ class WheelSource(NamedTuple):
     scheme: PythonScheme
 
 
+class NpmSource(NamedTuple):
+    """One npm package, laid out as npm would, without running any script of it.
+
+    `path` is its folder, absolute in the image ("/app/node_modules/express"); `executables` are the files of it,
+    relative to that folder, that its `bin` names: npm makes them executable.
+    """
+
+    artifact: ArtifactRef
+    path: str
+    executables: tuple[str, ...] = ()
+
+
 class FileItem(NamedTuple):
     """One path of the project, as it will be in the image.
 
@@ -103,7 +115,7 @@ class DerivedSource(NamedTuple):
     parameters: tuple[tuple[str, str], ...] = ()
 
 
-Source = WheelSource | FilesSource | TextSource | DirectorySource | LinkSource | DebSource | DerivedSource
+Source = WheelSource | NpmSource | FilesSource | TextSource | DirectorySource | LinkSource | DebSource | DerivedSource
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +174,7 @@ def artifacts_of(layer: LayerPlan) -> tuple[ArtifactRef, ...]:
     """The artifacts that building `layer` reads, each once."""
     found: dict[Digest, ArtifactRef] = {}
     for source in layer.sources:
-        if isinstance(source, WheelSource | DebSource):
+        if isinstance(source, WheelSource | NpmSource | DebSource):
             found.setdefault(source.artifact.digest, source.artifact)
         elif isinstance(source, DerivedSource):
             for artifact in source.artifacts:
@@ -178,7 +190,7 @@ def places_of(layer: LayerPlan) -> tuple[str, ...]:
             places += (source.scheme.site, source.scheme.prefix)
         elif isinstance(source, FilesSource):
             places += (item.path for item in source.items)
-        elif isinstance(source, TextSource | DirectorySource | LinkSource):
+        elif isinstance(source, NpmSource | TextSource | DirectorySource | LinkSource):
             places.append(source.path)
         else:
             places.append("/")
@@ -206,6 +218,7 @@ def document(value: Any) -> Any:
 
 _TAGS: dict[type, str] = {
     WheelSource: "wheel",
+    NpmSource: "npm",
     FilesSource: "files",
     TextSource: "text",
     DirectorySource: "directory",
