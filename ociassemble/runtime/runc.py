@@ -69,7 +69,8 @@ def container_spec(
     process = dict(document.get("process") or {})
     process["terminal"] = False
     process["args"] = list(request.command)
-    process["env"] = _environment(process.get("env") or [], {**request.env, **env})
+    # umoci puts the user's home over the image's own HOME.
+    process["env"] = _environment(process.get("env") or [], {**request.config.env, **request.env, **env})
     process["capabilities"] = {
         kind: [] for kind in ("bounding", "effective", "inheritable", "permitted", "ambient")
     }  # fmt: skip
