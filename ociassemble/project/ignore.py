@@ -15,7 +15,8 @@ from typing import NamedTuple
 from ociassemble.errors import ProjectError
 
 _BOM = b"\xef\xbb\xbf"
-_SPACE = "\t\n\v\f\r \x85\xa0"  # what Go trims, of Latin-1
+# What Go trims: Unicode's White_Space (Python's own idea of a space has U+001C to U+001F in it).
+_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 
 class IgnoreFileError(ProjectError):
@@ -94,22 +95,13 @@ def parse(data: bytes, filename: str = ".dockerignore") -> Rules:
         if raw.startswith("#"):
             continue
         line_text = raw.strip(_SPACE)
-        negative = line_text.startswith("!")
-        if negative:
-            line_text = line_text[1:].strip(_SPACE)
-            if line_text in ("", "/"):
-                raise IgnoreFileError(
-                    f"`{filename}` line {number}: `{raw.strip(_SPACE)}` includes nothing",
-                    hint="name a path after the `!`",
-                )
-        if not line_text:
-            continue
-        cleaned = clean(line_text)
-        if len(cleaned) > 1:
-            cleaned = cleaned.removeprefix("/").strip(_SPACE)  # moby trims and cleans twice
+        cleaned, negative = _cleaned(line_text)
+        if negative and not cleaned:
+            raise IgnoreFileError(
+                f"`{filename}` line {number}: `{line_text}` includes nothing", hint="name a path after the `!`"
+            )
         if not cleaned:
             continue
-        cleaned = clean(cleaned)
         try:
             match = compile_pattern(cleaned)
         except ValueError as error:
@@ -120,6 +112,22 @@ def parse(data: bytes, filename: str = ".dockerignore") -> Rules:
         literal = re.split(r"[*?\[\\]", cleaned, maxsplit=1)[0]
         patterns.append(Pattern(cleaned, negative, match, literal))
     return Rules(tuple(patterns))
+
+
+def _cleaned(line: str) -> tuple[str, bool]:
+    """The pattern of a trimmed line, "" for none, and whether it includes again.
+
+    moby cleans twice, first without the `!` and then with it, and looks for the `!` again in between: that is why
+    `./!a` includes `a` again and `!../../a` excludes it.
+    """
+    negative = line.startswith("!")
+    path = line[1:].strip(_SPACE) if negative else line
+    path = clean(path) if path else ""
+    if len(path) > 1:
+        path = path.removeprefix("/")
+    text = ("!" if negative else "") + path
+    text = clean(text.strip(_SPACE)) if text.strip(_SPACE) else ""
+    return (text[1:], True) if text.startswith("!") else (text, False)
 
 
 def clean(path: str) -> str:
