@@ -12,15 +12,20 @@ from ociassemble.errors import Error
 from ociassemble.formats.deb822 import parse as parse_deb822
 from ociassemble.image.filesystem import FileSystem, read_filesystem
 from ociassemble.image.image import Image
-from ociassemble.plan.facts import DEFAULT_PATH, BaseFacts, DirectoryFact, PythonFacts
+from ociassemble.plan.facts import DEFAULT_PATH, BaseFacts, DirectoryFact, NodeFacts, PythonFacts
 from ociassemble.progress import Progress
 
 # Bumped when what is read from a base changes: the cached facts of older versions are then not looked at.
-_VERSION = 2
+_VERSION = 3
 _PYTHON = re.compile(r"python(3\.\d+)(t?)", re.ASCII)
 _MUSL = re.compile(r"(?:usr/)?lib/ld-musl-[a-z0-9_]+\.so\.1", re.ASCII)
 _GLIBC = re.compile(r"(?:usr/)?lib(?:64)?(?:/[a-z0-9_]+-linux-gnu[a-z0-9]*)?/libc\.so\.6", re.ASCII)
 _SAID = re.compile(rb"GNU C Library [^\n]{0,80}version (\d+\.\d+)")
+_NODE = re.compile(r"(?:.+/)?bin/node(?:js)?")
+# What `process.release.sourceUrl` tells: every build of the Node project has it among its strings.
+_NODE_SAYS = re.compile(rb"/download/release/v(\d{1,3}\.\d{1,3}\.\d{1,3})/")
+_NODE_ANNOTATION = "com.google.distroless.nodejs.version"
+_NODE_PACKAGE = re.compile(r"nodejs(?:-current|-\d+(?:\.\d+)?)?", re.ASCII)
 _WANTED = re.compile(
     r"(?:usr/lib|etc)/os-release|var/lib/dpkg/status(?:\.d/[^/]+)?|(?:usr/)?lib/apk/db/installed|" + _GLIBC.pattern,
     re.ASCII,
@@ -36,7 +41,7 @@ def read_facts(image: Image, store: Store, *, progress: Progress, jobs: int, lab
             return BaseFacts.from_document(json.loads(cached))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Error):
             pass  # written by something else, or cut off: read the base again
-    found = read_filesystem(image, _wanted, progress=progress, jobs=jobs, label=label)
+    found = read_filesystem(image, _wanted, sought=_sought, progress=progress, jobs=jobs, label=label)
     facts = facts_of(image, found)
     store.put_record("facts", key, json.dumps(facts.document(), sort_keys=True).encode())
     return facts
@@ -44,6 +49,10 @@ def read_facts(image: Image, store: Store, *, progress: Progress, jobs: int, lab
 
 def _wanted(path: str) -> bool:
     return _WANTED.fullmatch(path) is not None and not path.endswith(".md5sums")
+
+
+def _sought(path: str) -> re.Pattern[bytes] | None:
+    return _NODE_SAYS if _NODE.fullmatch(path) else None
 
 
 def facts_of(image: Image, files: FileSystem) -> BaseFacts:
@@ -64,6 +73,7 @@ def facts_of(image: Image, files: FileSystem) -> BaseFacts:
         libc=libc,
         libc_version=libc_version,
         python=_python(image, files, release, packages),
+        node=_node(image, files, packages),
         user=config.user,
         workdir=config.workdir,
         env=config.env,
@@ -199,5 +209,32 @@ def _python_version(image: Image, minor: str, packages: Mapping[str, str]) -> st
     for text in said:
         found = re.match(r"(?:\d+:)?(\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?)", text)
         if found and found[1].startswith(minor + "."):
+            return found[1]
+    return ""
+
+
+def _node(image: Image, files: FileSystem, packages: Mapping[str, str]) -> NodeFacts | None:
+    """The Node that the base itself starts, else the first on PATH, else the one of distroless, which is on no PATH."""
+    config = image.config
+    folders = config.env.get("PATH", DEFAULT_PATH).split(":")
+    names = [item for item in (*config.entrypoint[:1], *config.cmd[:1]) if item.startswith("/")]
+    names += (posixpath.join(folder, name) for folder in folders for name in ("node", "nodejs"))
+    for name in (*names, "/nodejs/bin/node"):
+        path = files.resolve(name)
+        if posixpath.basename(path) in ("node", "nodejs") and _executable(files, path):
+            return NodeFacts(interpreter=f"/{path}", version=_node_version(image, files, path, packages))
+    return None
+
+
+def _node_version(image: Image, files: FileSystem, path: str, packages: Mapping[str, str]) -> str:
+    """What the file says itself, else the distribution's package, else what the image says about itself."""
+    if (said := _NODE_SAYS.fullmatch(files.files.get(path, b""))) is not None:
+        return said[1].decode("ascii")
+    texts = [version for name, version in sorted(packages.items()) if _NODE_PACKAGE.fullmatch(name)]
+    if not path.startswith("usr/bin/"):
+        texts.clear()  # a package's would be there
+    texts += (image.config.env.get("NODE_VERSION", ""), image.manifest.annotations.get(_NODE_ANNOTATION, ""))
+    for text in texts:
+        if found := re.match(r"(?:\d+:)?v?(\d+\.\d+\.\d+)", text, re.ASCII):
             return found[1]
     return ""

@@ -8,6 +8,7 @@ the way, compressed (digest) and uncompressed (diff_id).
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
@@ -27,6 +28,7 @@ MAX_CAPTURED = 128 << 20  # bytes of all of them; a large Debian's come to 5 MiB
 MAX_MEMBERS = 2_000_000  # of one layer; the largest images have some 300,000 files
 MAX_STEPS = 5_000_000  # parts of paths looked at for links; the largest images take a tenth
 MAX_NAMES = 256 << 20  # characters of all paths, those of parents nobody named included
+MAX_MATCH = 256  # bytes of one match in a file that is searched
 
 
 class Path(NamedTuple):
@@ -169,10 +171,24 @@ def _join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
+def _nowhere(path: str) -> None:
+    return None
+
+
 def read_filesystem(
-    image: Image, wanted: Callable[[str], bool], *, progress: Progress, jobs: int, label: str
+    image: Image,
+    wanted: Callable[[str], bool],
+    *,
+    sought: Callable[[str], re.Pattern[bytes] | None] = _nowhere,
+    progress: Progress,
+    jobs: int,
+    label: str,
 ) -> FileSystem:
-    """The merged view of `image`; files for whose path `wanted` says yes are kept with their content."""
+    """The merged view of `image`; files for whose path `wanted` says yes are kept with their content.
+
+    A file for whose path `sought` has a pattern is searched as it streams by, however large it is, and the first
+    match (up to `MAX_MATCH` bytes) is kept in place of its content.
+    """
     result = FileSystem()
     numbered = list(enumerate(image.layers))
     with progress.task("inspect", label, sum(layer.descriptor.size for layer in image.layers)) as task:
@@ -181,7 +197,7 @@ def read_filesystem(
         def scan(item: tuple[int, Layer]) -> list[Found]:
             found: list[Found] = []
             for member in members(item[1]):
-                found.append(_found(member, wanted, item[0], budget))
+                found.append(_found(member, wanted, sought, item[0], budget))
                 if len(found) > MAX_MEMBERS:
                     raise FormatError(f"the layer {item[1].descriptor.digest} has more than {MAX_MEMBERS} files")
             task.advance(item[1].descriptor.size)
@@ -206,12 +222,32 @@ class _Budget:
                 raise FormatError(f"the image has more than {MAX_CAPTURED >> 20} MiB of package databases")
 
 
-def _found(member: tar.Member, wanted: Callable[[str], bool], number: int, budget: _Budget) -> Found:
+def _found(
+    member: tar.Member,
+    wanted: Callable[[str], bool],
+    sought: Callable[[str], re.Pattern[bytes] | None],
+    number: int,
+    budget: _Budget,
+) -> Found:
     item = Path(member.kind, member.mode, member.uid, member.gid, member.size, member.target, number)
     if member.kind == "file" and member.size <= MAX_CAPTURE and wanted(member.path):
         budget.take(member.size)
         return Found(member.path, item, b"".join(member.chunks()))
+    pattern = sought(member.path) if member.kind == "file" else None
+    if pattern is not None and (match := _search(member.chunks(), pattern)) is not None:
+        budget.take(len(match))
+        return Found(member.path, item, match)
     return Found(member.path, item)
+
+
+def _search(chunks: Iterable[bytes], pattern: re.Pattern[bytes]) -> bytes | None:
+    """The first match of `pattern`, also over the border of two chunks."""
+    tail = b""
+    for chunk in chunks:
+        if (match := pattern.search(tail + chunk)) is not None:
+            return match[0][:MAX_MATCH]
+        tail = (tail + chunk)[-MAX_MATCH:]
+    return None
 
 
 def members(layer: Layer) -> Iterator[tar.Member]:

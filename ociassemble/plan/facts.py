@@ -39,6 +39,19 @@ class PythonFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NodeFacts:
+    """The Node of a base."""
+
+    interpreter: str  # "/nodejs/bin/node", absolute in the image, no link
+    version: str  # "24.11.1", or "" where nothing tells
+
+    @property
+    def major(self) -> str:
+        """`24` of `24.11.1`; "" where nothing tells. Addons are built for it, and `engines` mostly names it."""
+        return self.version.partition(".")[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BaseFacts:
     """All that planning may know of a base."""
 
@@ -48,6 +61,7 @@ class BaseFacts:
     libc: str = ""  # "glibc", "musl", or "" for none
     libc_version: str = ""  # "2.41"
     python: PythonFacts | None = None
+    node: NodeFacts | None = None
     user: str = ""
     workdir: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -76,12 +90,14 @@ class BaseFacts:
         }
         if self.python is not None:
             result["python"] = {name: getattr(self.python, name) for name in PythonFacts.__slots__}
+        if self.node is not None:
+            result["node"] = {name: getattr(self.node, name) for name in NodeFacts.__slots__}
         return result
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> BaseFacts:
         """From `document()`'s form."""
-        python = document.get("python")
+        python, node = document.get("python"), document.get("node")
         return cls(
             platform=Platform.from_document(document["platform"], "the base facts"),
             distribution=document["distribution"],
@@ -89,6 +105,7 @@ class BaseFacts:
             libc=document["libc"],
             libc_version=document["libcVersion"],
             python=None if python is None else PythonFacts(**python),
+            node=None if node is None else NodeFacts(**node),
             user=document["user"],
             workdir=document["workdir"],
             env=document["env"],

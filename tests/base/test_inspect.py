@@ -13,7 +13,7 @@ from ociassemble.errors import IntegrityError
 from ociassemble.image.filesystem import read_filesystem
 from ociassemble.image.image import Image, Layer
 from ociassemble.oci.digest import Digest
-from ociassemble.plan.facts import BaseFacts, DirectoryFact, PythonFacts
+from ociassemble.plan.facts import BaseFacts, DirectoryFact, NodeFacts, PythonFacts
 from ociassemble.progress import Event, Progress, Started
 from ociassemble.testing.images import Content, File, Folder, Link, image, layer, opaque, program, whiteout
 
@@ -344,6 +344,82 @@ def test_what_is_no_python(layers: list[dict[str, Content]]) -> None:
     assert python(*layers) is None
 
 
+# --- Node ----------------------------------------------------------------------------------------------------
+
+SAYS = b"\0" * 70_000 + b"https://nodejs.org/download/release/v24.19.0/node-v24.19.0.tar.gz\0" + b"\0" * 70_000
+
+
+def node(*layers: dict[str, Content], env: dict[str, str] | None = None, **execution: Any) -> NodeFacts | None:
+    return facts(*layers, env=env, **execution).node
+
+
+def test_the_node_of_distroless_is_on_no_path_and_its_file_says_which_it_is() -> None:
+    found = node({"nodejs/bin/node": program(SAYS), "nodejs/LICENSE": "x"}, Entrypoint=["/nodejs/bin/node"])
+
+    assert found == NodeFacts(interpreter="/nodejs/bin/node", version="24.19.0")
+    assert found.major == "24"
+    assert node({"nodejs/bin/node": program(SAYS)}) == found  # though nothing starts it
+
+
+def test_the_node_of_docker_library() -> None:
+    base: dict[str, Content] = {"usr/local/bin/node": program(), "usr/local/bin/nodejs": Link("node")}
+    found = node(base, env={**SLIM, "NODE_VERSION": "22.23.2"}, Entrypoint=["docker-entrypoint.sh"], Cmd=["node"])
+
+    assert found == NodeFacts(interpreter="/usr/local/bin/node", version="22.23.2")
+
+
+def test_the_file_is_believed_before_the_environment() -> None:
+    found = node({"usr/local/bin/node": program(SAYS)}, env={**SLIM, "NODE_VERSION": "20.1.0"})
+
+    assert found is not None
+    assert found.version == "24.19.0"
+
+
+@pytest.mark.parametrize(
+    ("database", "version"),
+    [
+        ({"var/lib/dpkg/status": dpkg(("nodejs", "20.19.2+dfsg-1"), ("libnode115", "1"))}, "20.19.2"),
+        ({"lib/apk/db/installed": apk(("nodejs", "22.16.0-r2"), ("npm", "11.3.0-r1"))}, "22.16.0"),
+        ({"lib/apk/db/installed": apk(("nodejs-current", "23.11.1-r0"))}, "23.11.1"),
+        ({"usr/lib/apk/db/installed": apk(("nodejs-24", "24.11.1-r3"))}, "24.11.1"),
+        ({"var/lib/dpkg/status": dpkg(("nodejs-doc", "20.19.2+dfsg-1"))}, ""),
+    ],
+)
+def test_the_node_of_a_distribution(database: dict[str, Content], version: str) -> None:
+    found = node({"usr/bin/node": program(), "usr/bin/nodejs": Link("node"), **database})
+
+    assert found == NodeFacts(interpreter="/usr/bin/node", version=version)
+
+
+def test_a_distributions_package_says_nothing_about_a_node_of_another_place() -> None:
+    database: dict[str, Content] = {"var/lib/dpkg/status": dpkg(("nodejs", "20.19.2+dfsg-1"))}
+    both = {**database, "usr/bin/node": program(), "usr/local/bin/node": program()}
+
+    assert node(both) == NodeFacts(interpreter="/usr/local/bin/node", version="")
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"nodejs/bin/node": ""}],
+        [{"usr/bin/node": Folder()}],
+        [{"usr/bin/node": Link("nodejs")}],
+        [{"opt/bin/node": program(SAYS)}],
+        [{"usr/bin/node": program(SAYS)}, {whiteout("usr/bin/node"): ""}],
+        [{"usr/bin/node": Link("nodetool"), "usr/bin/nodetool": program()}],
+    ],
+    ids=["not executable", "a folder", "dangling", "not on PATH", "removed", "something else"],
+)
+def test_what_is_no_node(layers: list[dict[str, Content]]) -> None:
+    assert node(*layers) is None
+
+
+def test_facts_of_node_survive_the_cache() -> None:
+    found = facts({"nodejs/bin/node": program(SAYS)})
+
+    assert BaseFacts.from_document(json.loads(json.dumps(found.document()))) == found
+
+
 # --- programs, folders, config -------------------------------------------------------------------------------
 
 
@@ -419,7 +495,7 @@ def test_facts_are_read_once_and_kept_by_digest() -> None:
     assert base.opened == 2
     assert first == second
     assert not any(isinstance(item, Started) for item in told)
-    assert [key for kind, key in store.records if kind == "facts"] == [f"{base.image.digest.hex}.v2"]
+    assert [key for kind, key in store.records if kind == "facts"] == [f"{base.image.digest.hex}.v3"]
 
 
 @pytest.mark.parametrize("kept", [b"", b"{", b"[]", b"null", b"{}", b'{"platform": 1}', b"\xff", b"1" * 5000])
