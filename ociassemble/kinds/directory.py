@@ -6,9 +6,11 @@ It knows nothing about what is in the folder: no dependencies, and no start comm
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 
 from ociassemble.errors import UsageError
-from ociassemble.kinds.protocol import WORKDIR, LockedPackage, Recognition, ResolveRequest, place
+from ociassemble.kinds.protocol import WORKDIR, DefaultBase, LockedPackage, Recognition, ResolveRequest, place
+from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import ApplicationPlan, ConfigPlan, FilesSource, LayerPlan, Reason
 from ociassemble.project.settings import Settings
@@ -25,11 +27,13 @@ class Directory:
     """Any folder. The weakest kind: it recognises everything, so it counts only where nothing else does."""
 
     name = "directory"
-    default_base = "distroless/static"
 
     def recognise(self, tree: ProjectTree) -> Recognition | None:
         count = sum(file.kind == "file" for file in tree.files)
         return Recognition(self.name, "1 file" if count == 1 else f"{count} files")
+
+    def default_base(self, tree: ProjectTree, settings: Settings, platforms: Sequence[Platform]) -> DefaultBase:
+        return DefaultBase("distroless/static")
 
     def request(self, tree: ProjectTree, settings: Settings, facts: BaseFacts | None) -> ResolveRequest | None:
         return None

@@ -6,10 +6,11 @@ fetches, never runs anything, and never imports code of the project.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
+from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.locked import LockedPackage as LockedPackage
@@ -25,6 +26,16 @@ class Recognition(NamedTuple):
 
     kind: str
     evidence: str
+
+
+class DefaultBase(NamedTuple):
+    """The base an application gets when the user names none: its short name, and on what evidence.
+
+    The evidence is told; it is "" where the kind takes the same base for every application.
+    """
+
+    name: str
+    evidence: str = ""
 
 
 class ResolveRequest(NamedTuple):
@@ -76,10 +87,13 @@ class ApplicationKind(Protocol):
     """One kind of application. Stateless."""
 
     name: str
-    default_base: str  # the short name used when the user names no base
 
     def recognise(self, tree: ProjectTree) -> Recognition | None:
         """Whether this folder is one of ours, and why."""
+        ...
+
+    def default_base(self, tree: ProjectTree, settings: Settings, platforms: Sequence[Platform]) -> DefaultBase:
+        """The base where the user names none: one for all `platforms`, as a lock asks for one."""
         ...
 
     def request(self, tree: ProjectTree, settings: Settings, facts: BaseFacts | None) -> ResolveRequest | None:

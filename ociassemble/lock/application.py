@@ -55,7 +55,11 @@ def recognise(
         progress.info(notice)
     for warning in tree.warnings:
         progress.warn(warning)
-    base = settings.base or kind.default_base
+    base = settings.base
+    if not base:
+        base, evidence = kind.default_base(tree, settings, platforms)
+        if evidence:
+            progress.info(f"base: {base} ({evidence})")
     request = kind.request(tree, settings, None)
     inputs = {path: Digest.of(tree.bytes_of(path, MAX_LOCK)) for path in (request.inputs if request else ())}
     # A wheel that is built anew under its old name is another input.

@@ -10,6 +10,7 @@ import pytest
 
 from ociassemble.kinds.protocol import ApplicationKind, Resolution, ResolveRequest
 from ociassemble.kinds.registry import KINDS
+from ociassemble.oci.platform import Platform
 from ociassemble.plan.plan import ApplicationPlan, LayerPlan, artifacts_of, document, places_of
 from ociassemble.project import tree
 from ociassemble.project.settings import Settings
@@ -67,9 +68,10 @@ def test_every_kind_has_a_folder_here() -> None:
 
 @kinds
 def test_it_recognises_its_folder_and_says_why(kind: ApplicationKind, tmp_path: Path) -> None:
-    found = kind.recognise(folder(kind, tmp_path))
+    project = folder(kind, tmp_path)
+    found = kind.recognise(project)
     assert found is not None and found.kind == kind.name and found.evidence
-    assert kind.default_base.startswith("distroless/")
+    assert kind.default_base(project, Settings(), (Platform.parse("linux/amd64"),)).name.startswith("distroless/")
 
 
 @kinds

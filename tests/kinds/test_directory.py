@@ -82,7 +82,7 @@ def test_the_start_command_is_stated_or_the_bases(tree: ProjectTree) -> None:
 @pytest.mark.spec("PACK-60", "PACK-62")
 def test_it_recognises_everything_and_resolves_nothing(tree: ProjectTree, tmp_path: Path) -> None:
     kind: ApplicationKind = Directory()
-    assert (kind.name, kind.default_base) == ("directory", "distroless/static")
+    assert (kind.name, kind.default_base(tree, Settings(), ()).name) == ("directory", "distroless/static")
     found = kind.recognise(tree)
     assert found is not None and (found.kind, found.evidence) == ("directory", "1 file")
     (tmp_path / "none").mkdir()

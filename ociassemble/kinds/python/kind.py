@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 
 from ociassemble.errors import UsageError
-from ociassemble.kinds.protocol import WORKDIR, LockedPackage, Recognition, Resolution, ResolveRequest, place
+from ociassemble.kinds.protocol import (
+    WORKDIR,
+    DefaultBase,
+    LockedPackage,
+    Recognition,
+    Resolution,
+    ResolveRequest,
+    place,
+)
 from ociassemble.kinds.python import backends, inputs, layers, manifest, select, start, target
 from ociassemble.kinds.python.errors import InputError, NoWheelError, PythonVersionError
 from ociassemble.kinds.python.inputs import Input
 from ociassemble.kinds.python.manifest import LocalProject
+from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import ApplicationPlan, ConfigPlan, FilesSource, LayerPlan, Reason, Source
 from ociassemble.project.settings import Settings
@@ -24,7 +34,6 @@ class Python:
     """Python applications: wheels into the base's site directory, the source to /app."""
 
     name = "python"
-    default_base = "distroless/python3"
 
     def recognise(self, tree: ProjectTree) -> Recognition | None:
         """By a file that lists packages, or one that starts a program."""
@@ -32,6 +41,9 @@ class Python:
             if tree.has(name):
                 return Recognition(self.name, name)
         return None
+
+    def default_base(self, tree: ProjectTree, settings: Settings, platforms: Sequence[Platform]) -> DefaultBase:
+        return DefaultBase("distroless/python3")
 
     def request(self, tree: ProjectTree, settings: Settings, facts: BaseFacts | None) -> ResolveRequest | None:
         """The input file, all it includes, and the hashes it pins (PY-1 to PY-8)."""
