@@ -57,6 +57,8 @@ def _facts(lock: Lock, facts: Mapping[str, LockedFacts]) -> list[str]:
         was = locked.facts
         if (was.python, was.free_threaded) != (found.python, found.free_threaded):
             reasons.append(f"the base for {platform} has {_python(found)}, locked for {_python(was)}")
+        if was.node and was.node != found.node:  # "" where no Node mattered, or before there was this fact
+            reasons.append(f"the base for {platform} has {_node(found)}, locked for {_node(was)}")
         if (was.libc, was.libc_version) != (found.libc, found.libc_version):
             reasons.append(f"the base for {platform} has {_libc(found)}, locked for {_libc(was)}")
     return reasons
@@ -80,6 +82,10 @@ def _flat(settings: Mapping[str, Setting], prefix: str = "") -> dict[str, str]:
 
 def _python(facts: LockedFacts) -> str:
     return f"Python {facts.python}{'t' if facts.free_threaded else ''}" if facts.python else "no Python"
+
+
+def _node(facts: LockedFacts) -> str:
+    return f"Node {facts.node}" if facts.node else "no Node whose version is known"
 
 
 def _libc(facts: LockedFacts) -> str:

@@ -21,7 +21,10 @@ Severity = Literal["error", "warning", "info"]
 
 
 class LockedFacts(NamedTuple):
-    """What dependencies were chosen for; of these, the interpreter's ABI and the libc decide (LOCK-6)."""
+    """What dependencies were chosen for; of these, the interpreters' ABIs and the libc decide (LOCK-6).
+
+    The two about Node are in the document only where the base has one.
+    """
 
     distribution: str
     distribution_version: str
@@ -30,10 +33,12 @@ class LockedFacts(NamedTuple):
     python: str = ""  # minor, "3.13"; "" for a base without Python
     python_version: str = ""  # exact, "" where nothing told
     free_threaded: bool = False
+    node: str = ""  # major, "24"; "" for a base without Node
+    node_version: str = ""  # exact, "" where nothing told
 
     @classmethod
     def of(cls, facts: BaseFacts) -> LockedFacts:
-        python = facts.python
+        python, node = facts.python, facts.node
         return cls(
             facts.distribution,
             facts.distribution_version,
@@ -42,10 +47,13 @@ class LockedFacts(NamedTuple):
             python.minor if python else "",
             python.version if python else "",
             python.free_threaded if python else False,
+            node.major if node else "",
+            node.version if node else "",
         )
 
     def document(self) -> dict[str, Any]:
-        return {name.replace("_", "-"): getattr(self, name) for name in self._fields}
+        said = {name.replace("_", "-"): value for name, value in zip(self._fields, self, strict=True)}
+        return {name: value for name, value in said.items() if value or not name.startswith("node")}
 
     @classmethod
     def read(cls, value: Any, path: str) -> LockedFacts:
@@ -58,6 +66,8 @@ class LockedFacts(NamedTuple):
                 source.text("python", empty=True),
                 source.text("python-version", empty=True),
                 source.truth("free-threaded"),
+                source.text("node") if source.has("node") else "",
+                source.text("node-version") if source.has("node-version") else "",
             )
 
 

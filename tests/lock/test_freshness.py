@@ -91,6 +91,24 @@ def test_other_facts_of_an_open_base_make_it_stale(found: LockedFacts, reason: s
 
 
 @pytest.mark.spec("LOCK-6")
+@pytest.mark.parametrize(
+    ("node", "reason"), [("26", "Node 26, locked for Node 24"), ("", "no Node whose version is known, locked for")]
+)
+def test_another_node_of_an_open_base_makes_it_stale(node: str, reason: str) -> None:
+    was = replace(locked(), platforms={PLATFORM: LockedPlatform(facts=facts(node="24", node_version="24.19.0"))})
+
+    (said,) = stale(was, ASKED, {PLATFORM: facts(node=node)})
+
+    assert reason in said
+    assert stale(was, ASKED, {PLATFORM: facts(node="24", node_version="24.21.0")}) == ()
+
+
+@pytest.mark.spec("LOCK-6")
+def test_a_node_that_was_not_recorded_does_not_matter() -> None:
+    assert stale(locked(), ASKED, {PLATFORM: facts(node="24", node_version="24.19.0")}) == ()
+
+
+@pytest.mark.spec("LOCK-6")
 def test_a_patch_release_of_an_open_base_does_not() -> None:
     assert stale(locked(), ASKED, {PLATFORM: facts(python_version="3.13.9", distribution_version="13.2")}) == ()
 

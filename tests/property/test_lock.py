@@ -52,9 +52,10 @@ VERDICT = st.builds(
     st.lists(TEXT, max_size=2).map(tuple),
     st.lists(FINDING, max_size=2).map(tuple),
 )
+NODE = st.one_of(st.just(""), NAME)
 PLATFORM = st.builds(
     LockedPlatform,
-    facts=st.builds(LockedFacts, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, st.booleans()),
+    facts=st.builds(LockedFacts, TEXT, TEXT, TEXT, TEXT, TEXT, TEXT, st.booleans(), NODE, NODE),
     base=BASE,
     packages=st.lists(PACKAGE, max_size=2).map(tuple),
     layers=st.lists(st.builds(LockedLayer, TEXT, DIGEST, DIGEST, DIGEST, SIZE, NAME), max_size=2).map(tuple),
