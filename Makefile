@@ -3,6 +3,7 @@
 #   make test       lint, types, tests (under 8 minutes on two cores)
 #   make test-long  the long sets as well
 #   make lint       ruff and mypy alone
+#   make image      our own image, for two platforms, into .make/image; TAG=... pushes it there instead
 #   make bench      the figures of bench/README.md, on this machine (keep it quiet)
 #   make clean      remove .venv, .make and caches
 
@@ -15,10 +16,10 @@ BIN := .venv/bin
 READY := .make/ready-$(shell { cat pyproject.toml; pwd; } | cksum | tr ' ' '-')
 JOBS ?= 2
 
-.PHONY: help demo test test-long lint peers clean setup
+.PHONY: help demo image test test-long lint bench peers clean setup
 
 help:
-	@sed -n '2,7s/^# //p' Makefile
+	@sed -n '2,8s/^# //p' Makefile
 
 setup: $(READY)
 
@@ -33,6 +34,9 @@ $(READY): pyproject.toml
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py
+
+image: $(READY)
+	@$(BIN)/ociassemble build . --locked $(if $(TAG),-t $(TAG) --push,-o oci:.make/image:latest)
 
 lint: $(READY)
 	@$(BIN)/ruff check .
