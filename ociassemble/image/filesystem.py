@@ -11,7 +11,7 @@ import io
 import re
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ociassemble import _pool
 from ociassemble.content.compress import open_reader
@@ -22,6 +22,9 @@ from ociassemble.formats.paths import walk_path
 from ociassemble.image.image import Image, Layer
 from ociassemble.oci import mediatype
 from ociassemble.progress import Progress
+
+if TYPE_CHECKING:
+    from ociassemble.image.contents import FileFacts
 
 MAX_CAPTURE = 16 << 20  # bytes of one file that is looked into
 MAX_CAPTURED = 128 << 20  # bytes of all of them; a large Debian's come to 5 MiB
@@ -44,11 +47,14 @@ class Path(NamedTuple):
 
 
 class Found(NamedTuple):
-    """One member of a layer, as it stands there; `data` is its content where that was asked for."""
+    """One member of a layer, as it stands there; `data` is its content where that was asked for, `facts` what
+    `image.contents` keeps of it.
+    """
 
     path: str
     item: Path
     data: bytes | None = None
+    facts: FileFacts | None = None
 
 
 class FileSystem:
@@ -57,6 +63,7 @@ class FileSystem:
     def __init__(self) -> None:
         self.paths: dict[str, Path] = {}
         self.files: dict[str, bytes] = {}
+        self.facts: dict[str, FileFacts] = {}
         self._children: dict[str, set[str]] = {}
         self._links: dict[str, str] = {}
         self._folders: dict[str, str] = {}  # where folders really are; good until a link comes or goes
@@ -90,7 +97,7 @@ class FileSystem:
     def apply(self, members: Iterable[Found], number: int) -> None:
         """Put one layer on top, the `number`th. As in a runtime, `lib/x` goes through a link `lib` to its target."""
         gone: set[tuple[str, str]] = set()
-        for path, item, data in members:
+        for path, item, data, facts in members:
             folder, name = self._place(path)
             if name.startswith(".wh."):
                 if (folder, name) in gone:
@@ -103,9 +110,10 @@ class FileSystem:
             elif item.kind == "hardlink":
                 target = _join(*self._place(item.target))
                 shared = self.paths.get(target, item._replace(kind="file"))
-                self._put(_join(folder, name), shared._replace(layer=number), self.files.get(target))
+                here = _join(folder, name)
+                self._put(here, shared._replace(layer=number), self.files.get(target), self.facts.get(target))
             elif name:
-                self._put(_join(folder, name), item, data)
+                self._put(_join(folder, name), item, data, facts)
 
     def _place(self, path: str) -> tuple[str, str]:
         """The real folder of a path, and its last part, which stands for itself."""
@@ -115,7 +123,7 @@ class FileSystem:
             real = self._folders[folder] = self.resolve(folder)
         return real, name
 
-    def _put(self, path: str, item: Path, data: bytes | None) -> None:
+    def _put(self, path: str, item: Path, data: bytes | None, facts: FileFacts | None) -> None:
         missing = []
         folder = path.rpartition("/")[0]
         while folder and self.paths.get(folder, _FILE).kind != "directory":
@@ -129,6 +137,8 @@ class FileSystem:
             self._folders.clear()
         if data is not None:
             self.files[path] = data
+        if facts is not None:
+            self.facts[path] = facts
 
     def _set(self, path: str, item: Path) -> None:
         before = self.paths.get(path)
@@ -143,6 +153,7 @@ class FileSystem:
 
     def _forget(self, path: str) -> None:
         self.files.pop(path, None)
+        self.facts.pop(path, None)
         if self._links.pop(path, None) is not None:
             self._folders.clear()
 
