@@ -19,6 +19,7 @@ from ociassemble.content.store import Store
 from ociassemble.content.writer import BlobWriter
 from ociassemble.errors import Error
 from ociassemble.image.image import Layer
+from ociassemble.layer.contents import Recorder
 from ociassemble.layer.entry import Content, Entry, constant
 from ociassemble.layer.key import layer_key
 from ociassemble.layer.writer import LayerWriter, conflict
@@ -123,12 +124,14 @@ def build_layer(
         # What comes out of a Debian package streams by and is kept in the package's order; all else is sorted.
         streamed = any(isinstance(source, DebSource | DerivedSource) for source in plan.sources)
         executables: list[str] = []
+        recorder = Recorder()
         for entry in entries if streamed else _sorted(entries, writer):
-            writer.add(entry)
+            writer.add(recorder.watched(writer.place(entry)))
             if entry.kind == "file" and entry.mode & 0o111:
                 executables.append(entry.path)
         writer.finish()
         done = sink.finish()
+    recorder.keep(store, done.diff_id)
     record = {
         "digest": done.digest,
         "diffId": done.diff_id,
