@@ -29,6 +29,11 @@ class DirectoryStore:
         self._incoming = root / "partial"
         _files.sweep(self._incoming, "")
 
+    @property
+    def scratch(self) -> Path:
+        """The folder for temporary files, on the disk of the store; what killed processes leave there is removed."""
+        return self._incoming
+
     def path(self, digest: Digest) -> Path:
         """Where the blob lies, if it is here."""
         return self.root / "blobs" / digest.algorithm / digest.hex

@@ -48,7 +48,7 @@ class Member(NamedTuple):
     `path` is normalised (`./a//b/` is `a/b`, the root is ``); whiteouts are files like any other. `size` is in
     bytes and 0 but for files; `target` as in `header`; `mtime` in seconds since 1970; `pax` holds its records
     that are not covered by the other fields, such as `SCHILY.xattr.*`. Names that are not UTF-8 keep their bytes
-    as surrogates.
+    as surrogates. `name` is the path as the archive spells it, for those who must tell `./a` from `a`.
     """
 
     path: str
@@ -62,6 +62,7 @@ class Member(NamedTuple):
     pax: Mapping[str, bytes]
     device: tuple[int, int]
     body: Callable[[], Iterator[bytes]]
+    name: str
 
     def chunks(self) -> Iterator[bytes]:
         """The content, once, and before the next member is asked for."""
@@ -215,7 +216,7 @@ def _member(block: bytes, pending: _Pending, source: _Source) -> Member:
     if kind in ("character-device", "block-device"):
         device = (_number(block[329:337], "device", MAX_ID), _number(block[337:345], "device", MAX_ID))
     mode = _number(block[100:108], "mode", MAX_ID) & 0o7777
-    return Member(path, kind, mode, uid, gid, size, target, mtime, others, device, source.begin(size))
+    return Member(path, kind, mode, uid, gid, size, target, mtime, others, device, source.begin(size), _decode(name))
 
 
 def _either(first: int | None, second: int) -> int:

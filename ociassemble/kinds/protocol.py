@@ -68,14 +68,19 @@ class WantedPackage(NamedTuple):
     name: str
     package: str  # as its registry knows it: "@scope/b"
     version: str
-    integrity: str  # Subresource Integrity: "sha512-...", or several with spaces between
+    integrity: str  # Subresource Integrity: "sha512-...", or several with spaces between; "" where it says none
     url: str = ""  # where the input says it is, "" where it says nothing
+
+    @property
+    def key(self) -> str:
+        """What `Resolution.artifacts` calls its file: its integrity, or without one what it is and where."""
+        return self.integrity or f"{self.package}@{self.version} {self.url}"
 
 
 class Resolution(NamedTuple):
     """A resolver's answer in a neutral form: for Python a pylock.toml (PEP 751), for Node a package-lock.json.
 
-    `artifacts` are the files behind `WantedPackage`s, by `integrity`; a pylock.toml names its own.
+    `artifacts` are the files behind `WantedPackage`s, by their `key`; a pylock.toml names its own.
     """
 
     form: str  # "pylock", "package-lock"

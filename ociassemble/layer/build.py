@@ -10,11 +10,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ociassemble import _pool
 from ociassemble.content.blob import Blob
 from ociassemble.content.compress import Codec
+from ociassemble.content.spool import Spool
 from ociassemble.content.store import Store
 from ociassemble.content.writer import BlobWriter
 from ociassemble.errors import Error
@@ -49,6 +51,7 @@ class Materials(NamedTuple):
 
     artifact: Callable[[ArtifactRef], BinaryIO]  # verified and seekable
     file: Callable[[FileItem], Content]  # a file of the project, verified while it is read
+    scratch: Path | None = None  # a folder for temporary files, instead of the system's
 
 
 class BuiltLayer(NamedTuple):
@@ -120,7 +123,8 @@ def build_layer(
             task.advance(len(data))
 
         writer = LayerWriter(write, links=plan.links, directories=plan.directories)
-        entries = (entry for source in plan.sources for entry in _entries(source, materials, stack))
+        spool = stack.enter_context(Spool(materials.scratch))
+        entries = (entry for source in plan.sources for entry in _entries(source, materials, stack, spool))
         # What comes out of a Debian package streams by and is kept in the package's order; all else is sorted.
         streamed = any(isinstance(source, DebSource | DerivedSource) for source in plan.sources)
         executables: list[str] = []
@@ -153,15 +157,13 @@ def _record_name(key: Digest, codec: Codec) -> str:
     return f"{key.hex}.{Digest.of(codec.identity.encode()).short}"
 
 
-def _entries(source: Source, materials: Materials, stack: ExitStack) -> Iterable[Entry]:
+def _entries(source: Source, materials: Materials, stack: ExitStack, spool: Spool) -> Iterable[Entry]:
     if isinstance(source, WheelSource):
         from ociassemble.layer import wheel
 
         return wheel.entries(stack.enter_context(materials.artifact(source.artifact)), source)
     if isinstance(source, NpmSource):
-        from ociassemble.layer import npm
-
-        return npm.entries(stack.enter_context(materials.artifact(source.artifact)), source)
+        return _npm(source, materials, spool)
     if isinstance(source, DebSource):
         from ociassemble.layer import deb
 
@@ -191,6 +193,14 @@ def _entries(source: Source, materials: Materials, stack: ExitStack) -> Iterable
     if isinstance(source, LinkSource):
         return (Entry(source.path.lstrip("/"), "symlink", target=source.target, origin="ociassemble"),)
     raise AssertionError(f"a source of an unknown type: {source!r:.100}")
+
+
+def _npm(source: NpmSource, materials: Materials, spool: Spool) -> Iterator[Entry]:
+    from ociassemble.layer import npm
+
+    # Closed before the next one is opened: node_modules may hold more packages than a process may hold files open.
+    with materials.artifact(source.artifact) as stream:
+        yield from npm.entries(stream, source, spool)
 
 
 def _file(item: FileItem, materials: Materials) -> Entry:
