@@ -15,6 +15,7 @@ step                  from -> to                                              wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ociassemble.audit.prove import prove, raise_errors
@@ -23,8 +24,9 @@ from ociassemble.base.resolve import BaseImage, refuse_fallback
 from ociassemble.content.store import healed
 from ociassemble.image.assemble import image_or_index
 from ociassemble.kinds.protocol import LockedPackage
-from ociassemble.kinds.stated import added, index_annotations, manifest_annotations, with_settings
+from ociassemble.kinds.stated import added, notes, with_settings
 from ociassemble.lock.application import Application, recognise
+from ociassemble.plan.annotations import annotations_of
 from ociassemble.plan.ground import ground
 from ociassemble.plan.merge import merge
 from ociassemble.plan.plan import ImagePlan
@@ -48,9 +50,17 @@ def planned(request: BuildRequest, session: Session) -> Planned:
     lock = steps.confirmed(request, lock, bases)
     supply = steps.packages(request, application, settings)
     packages = supply.of([base.facts for base in bases], lock)
-    targets = tuple(_target(application, *pair, steps) for pair in zip(bases, packages, strict=True))
-    created = steps.created(request, lock)
-    return Planned(application=application, lock=lock, created=created, supply=supply, targets=targets)
+    described = steps.described(request, application)
+    targets = tuple(_target(application, *pair, described, steps) for pair in zip(bases, packages, strict=True))
+    created = steps.created(request, settings, lock)
+    return Planned(
+        application=application,
+        lock=lock,
+        created=created,
+        supply=supply,
+        targets=targets,
+        annotations=annotations_of(settings.annotations, described, "index"),
+    )
 
 
 def built(plan: Planned, request: BuildRequest, session: Session) -> Planned:
@@ -77,21 +87,28 @@ def _build(request: BuildRequest, session: Session) -> BuildResult:
     destinations = Steps(session).destinations(request)
     plan = built(planned(request, session), request, session)
     images = [target.image(plan.created) for target in plan.targets]
-    node = image_or_index(images, index_annotations(plan.application.settings))
+    node = image_or_index(images, plan.annotations)
     written = write_all(node, destinations, progress=session.progress, jobs=session.transfers)
     return BuildResult(planned=plan, node=node, written=tuple(written))
 
 
-def _target(application: Application, base: BaseImage, packages: tuple[LockedPackage, ...], steps: Steps) -> Target:
+def _target(
+    application: Application,
+    base: BaseImage,
+    packages: tuple[LockedPackage, ...],
+    described: Mapping[str, str],
+    steps: Steps,
+) -> Target:
     kind = application.kind.plan(application.tree, application.settings, base.facts, packages)
-    steps.explain(kind.reasons, base.facts.platform)
+    noted = notes(application.settings, base.facts, len(application.platforms))
+    steps.explain((*kind.reasons, *noted), base.facts.platform)
     plan = ImagePlan(
         platform=base.image.platform,
         layers=tuple(
             ground(layer, base.facts) for layer in (*kind.layers, *added(application.tree, application.settings))
         ),
-        config=with_settings(kind.config, application.settings),
-        annotations=manifest_annotations(application.settings),
+        config=with_settings(kind.config, application.settings, base.facts),
+        annotations=annotations_of(application.settings.annotations, described, "manifest"),
     )
     execution = merge(base.image.config.execution, plan.config)
     return Target(base=base, packages=packages, plan=plan, execution=execution)

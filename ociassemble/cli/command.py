@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from ociassemble.cli.verbs import ALIASES, VERBS, Verb
 
 PREFIX = "OCIASSEMBLE_"
+F = TypeVar("F", bound=Callable[..., Any])
 PROGRESS = ("auto", "tty", "plain", "json", "quiet")
 
 
@@ -81,6 +82,17 @@ def _after_the_verb(option: click.Option) -> click.Option:
     return option
 
 
+def in_section(title: str, option: Callable[[F], F]) -> Callable[[F], F]:
+    """A click option (the decorator) that `--help` shows under `title`."""
+
+    def apply(function: F) -> F:
+        decorated = option(function)
+        decorated.__click_params__[-1].section = title  # type: ignore[attr-defined]
+        return decorated
+
+    return apply
+
+
 class Command(click.Command):
     """A verb: its long options can be set in the environment, and global options may follow it."""
 
@@ -93,6 +105,23 @@ class Command(click.Command):
         for option in _global_options():
             if not own.intersection(option.opts):
                 self.params.append(_after_the_verb(option))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options under the titles they were given; those without one first."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                sections.setdefault(getattr(param, "section", "Options"), []).append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records, col_max=34)
+        with formatter.section("Everywhere"):
+            formatter.write_text(
+                "--offline, --cache-dir, --authfile, --ca-file, --progress, -q, -v, -j, --debug and what else "
+                "`ociassemble --help` lists. Every long option has an environment variable, OCIASSEMBLE_..."
+            )
 
 
 class Group(click.Group):
@@ -180,4 +209,15 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 
 root = _root()
 
-__all__ = ["PREFIX", "Command", "Globals", "Group", "LazyGroup", "UnknownVerb", "Verb", "globals_of", "root"]
+__all__ = [
+    "PREFIX",
+    "Command",
+    "Globals",
+    "Group",
+    "LazyGroup",
+    "UnknownVerb",
+    "Verb",
+    "globals_of",
+    "in_section",
+    "root",
+]

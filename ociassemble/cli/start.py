@@ -61,8 +61,8 @@ def options(given: Globals) -> Options:
     )
 
 
-def changes(texts: tuple[str, ...], flag: str) -> Mapping[str, str | None]:
-    """`KEY=VALUE` sets, `KEY-` unsets."""
+def changes(texts: tuple[str, ...], flag: str, hint: str = "") -> Mapping[str, str | None]:
+    """`KEY=VALUE` sets, `KEY-` unsets. `hint` is what to say of a lone `KEY`, which stands for `{0}` in it."""
     found: dict[str, str | None] = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -72,6 +72,7 @@ def changes(texts: tuple[str, ...], flag: str) -> Mapping[str, str | None]:
             found[text[:-1]] = None
         else:
             raise UsageError(
-                f"`{flag} {text}` is not of the form KEY=VALUE", hint="`KEY-` takes a key of the base away"
+                f"`{flag} {text}` is not of the form KEY=VALUE",
+                hint=hint.format(text) if hint and not equals else "`KEY-` takes a key of the base away",
             )
     return found

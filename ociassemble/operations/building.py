@@ -43,9 +43,10 @@ def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
 
     The lock's own time is the one thing a clock decides; it stays when nothing else moves.
     """
-    if request.created is None and not session.environment.variables.get("SOURCE_DATE_EPOCH"):
-        request = replace(request, created="now")
     steps = Steps(session)
+    stated = request.created or session.environment.variables.get("SOURCE_DATE_EPOCH")
+    if not stated and steps.settings(request).source_date_epoch is None:
+        request = replace(request, created="now")
     try:
         previous = read_lock(steps.lock_path(request))
     except ProjectError as error:
@@ -96,7 +97,7 @@ def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
         layers = tuple(BaseLayer(layer.descriptor.digest, layer.diff_id) for layer in image.layers)
         pinned = (image.digest, len(image.manifest.raw), image.manifest.media_type, layers)
         if target.base.source == "debian":
-            base = DebianBase(target.base.recipe, target.base.packages, *pinned)
+            base = DebianBase(target.base.recipe, target.base.packages, *pinned, target.base.releases)
         elif target.base.source == "registry":
             base = RegistryBase(*pinned)
     dependencies = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ociassemble.errors import UsageError
@@ -10,6 +10,8 @@ from ociassemble.plan.plan import ConfigPlan
 
 # Labels that are instructions to a runtime's plug-ins rather than data; a base must not hand them on (CVE-2026-53488).
 _ACTIVE_LABELS = ("containerd.io/",)
+# Labels by which an image describes itself: those of a base are wrong of what stands on it.
+_DESCRIBING_LABELS = ("org.opencontainers.image.", "org.label-schema.")
 
 
 def merge(base: Mapping[str, Any], change: ConfigPlan) -> dict[str, Any]:
@@ -22,19 +24,55 @@ def merge(base: Mapping[str, Any], change: ConfigPlan) -> dict[str, Any]:
     elif change.cmd is not None:
         _put(result, "Cmd", list(change.cmd))
     _put(result, "Env", environment(base.get("Env") or (), change.env))
-    labels = {key: value for key, value in (base.get("Labels") or {}).items() if not key.startswith(_ACTIVE_LABELS)}
-    _put(result, "Labels", _overlaid(labels, change.labels))
+    _put(result, "Labels", _overlaid(_inherited(base.get("Labels") or {}, change.labels), change.labels))
     if change.user is not None:
         _put(result, "User", user(change.user))
     if change.workdir is not None:
         _put(result, "WorkingDir", _absolute(change.workdir, "working directory") if change.workdir else "")
     if change.stop_signal is not None:
         _put(result, "StopSignal", change.stop_signal)
-    ports = dict(base.get("ExposedPorts") or {}) | {port(item): {} for item in change.ports}
-    _put(result, "ExposedPorts", dict(sorted(ports.items())))
-    volumes = dict(base.get("Volumes") or {}) | {_absolute(item, "volume"): {} for item in change.volumes}
-    _put(result, "Volumes", dict(sorted(volumes.items())))
+    _put(result, "ExposedPorts", _listed(base.get("ExposedPorts") or {}, change.ports, port))
+    _put(result, "Volumes", _listed(base.get("Volumes") or {}, change.volumes, volume))
+    if change.healthcheck is not None:
+        _put(result, "Healthcheck", _healthcheck(base.get("Healthcheck") or {}, change.healthcheck))
     return result
+
+
+def _inherited(base: Mapping[str, str], change: Mapping[str, str | None]) -> dict[str, str]:
+    """The base's labels that are true of the result, too; what is replaced anyway keeps its place."""
+    return {
+        key: value
+        for key, value in base.items()
+        if key in change or not key.startswith((*_ACTIVE_LABELS, *_DESCRIBING_LABELS))
+    }
+
+
+def _listed(base: Mapping[str, Any], change: tuple[str, ...], name: Callable[[str], str]) -> dict[str, Any]:
+    """Ports or volumes: the union, sorted; an item with a `-` at its end is taken away."""
+    result = dict(base)
+    for item in change:
+        if item.endswith("-"):
+            result.pop(name(item[:-1]), None)
+        else:
+            result[name(item)] = {}
+    return dict(sorted(result.items()))
+
+
+def _healthcheck(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Docker's `Healthcheck`: a new command brings its own times; times alone change those of the base's command."""
+    if not change or "Test" in change:
+        return dict(change)
+    if not base.get("Test") or base["Test"] == ["NONE"]:
+        raise UsageError(
+            "times of a health check, and neither the base nor you say what is to be run",
+            hint='say it with `--healthcheck-cmd "python -m app.health"`',
+        )
+    return {**base, **change}
+
+
+def volume(text: str) -> str:
+    """A volume's path; a `/` at its end is left away (and so `/data-/` is a folder, not `/data` taken away)."""
+    return _absolute(text, "volume").rstrip("/") or "/"
 
 
 def environment(base: list[str] | tuple[str, ...], change: Mapping[str, str | None]) -> list[str]:

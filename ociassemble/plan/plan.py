@@ -139,8 +139,8 @@ class ConfigPlan:
     labels: Mapping[str, str | None] = field(default_factory=dict)
     user: str | None = None
     workdir: str | None = None
-    ports: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()  # "8080/tcp"; "8080/tcp-" takes one away
+    volumes: tuple[str, ...] = ()  # likewise
     stop_signal: str | None = None
 
 
@@ -169,6 +169,7 @@ class ApplicationPlan:
     config: ConfigPlan
     reasons: tuple[Reason, ...] = ()
 
+    healthcheck: Mapping[str, Any] | None = None  # keys as in the config; without `Test` the base's check is timed
 
 def artifacts_of(layer: LayerPlan) -> tuple[ArtifactRef, ...]:
     """The artifacts that building `layer` reads, each once."""

@@ -13,12 +13,17 @@ from typing import Any, NamedTuple
 
 from ociassemble.errors import UsageError
 from ociassemble.project.command import split_command
+from ociassemble.project.duration import DURATION as _DURATION
+from ociassemble.project.duration import nanoseconds
 
 KINDS = ("auto", "python", "node", "java", "binary", "directory")
 BASE_SOURCES = ("auto", "registry", "debian")
 LAYERS = ("auto", "single", "per-package")
+ANNOTATE = ("project", "git", "none")
 _COMPRESSION = "^(gzip|zstd|none)(:[0-9]{1,2})?$"
-_PORT = "^[0-9]{1,5}(/(tcp|udp|sctp))?$"
+_PORT = "^[0-9]{1,5}(/(tcp|udp|sctp))?-?$"
+_EPOCH = "^([0-9]{1,12}|git|now)$"
+_SIGNAL = "^((SIG)?[A-Z][A-Z0-9]*([+-][0-9]+)?|[0-9]{1,2}|)$"
 
 
 class SettingError(UsageError):
@@ -60,6 +65,8 @@ def _string(value: Any, shown: str) -> str:
         raise _wrong(shown, "a string", value)
     if "\0" in value:
         raise SettingError(f"{shown} holds a NUL character")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise SettingError(f"{shown} holds half a character")  # JSON can say it, UTF-8 cannot
     return value
 
 
@@ -97,8 +104,9 @@ def _ports(value: Any, shown: str) -> tuple[str, ...]:
     for item in value:
         if isinstance(item, int) and not isinstance(item, bool) and 0 < item < 65536:
             ports.append(f"{item}/tcp")
-        elif isinstance(item, str) and re.fullmatch(_PORT, item) and 0 < int(item.partition("/")[0]) < 65536:
-            ports.append(item if "/" in item else f"{item}/tcp")
+        elif isinstance(item, str) and re.fullmatch(_PORT, item) and 0 < int(re.split("[/-]", item)[0]) < 65536:
+            plain, minus = item.removesuffix("-"), "-" * item.endswith("-")
+            ports.append((plain if "/" in plain else f"{plain}/tcp") + minus)
         else:
             what = f"`{item:.40}`" if isinstance(item, str) else "an item"
             raise SettingError(f"{shown}: {what} is not a port", hint='a port is 1 to 65535, or a string like "53/udp"')
@@ -142,10 +150,50 @@ def _matching(pattern: str, example: str) -> Type:
     return Type(check, {"type": "string", "pattern": pattern})
 
 
-def _table(value: Any, shown: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _wrong(shown, "a table", value)
-    return fields(value, PYTHON_KEYS, "python.")
+def _duration(value: Any, shown: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise _wrong(shown, "a duration", value, hint=f'write it with its unit: "{value}s"')
+    return nanoseconds(_string(value, shown), shown)
+
+
+def _count(value: Any, shown: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise SettingError(f"{shown} must be a number from 0 on")
+    return value
+
+
+def _epoch(value: Any, shown: str) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return str(value)
+    if not isinstance(value, str) or not re.fullmatch(_EPOCH, value):
+        raise SettingError(f"{shown} must be seconds since 1970, `git` or `now`")
+    return value
+
+
+def _annotate(value: Any, shown: str) -> tuple[str, ...]:
+    words = _strings(value, shown)
+    for word in words:
+        if word not in ANNOTATE:
+            known = ", ".join(ANNOTATE)
+            raise SettingError(f"{shown}: `{word}` is none of {known}", hint=_nearest(word, ANNOTATE))
+    if "none" in words and len(words) > 1:
+        raise SettingError(f"{shown}: `none` stands alone")
+    return words
+
+
+def _table(name: str, keys: Mapping[str, Key]) -> Type:
+    """A table of its own keys; what comes out of its check are fields by name."""
+
+    def check(value: Any, shown: str) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise _wrong(shown, "a table", value)
+        return fields(value, keys, f"{name}.")
+
+    return Type(check, {"type": "object", "additionalProperties": False, "properties": _properties(keys)})
+
+
+def _properties(keys: Mapping[str, Key]) -> dict[str, Any]:
+    return {name: {**key.type.schema, "description": key.meaning} for name, key in keys.items()}
 
 
 _TEXTS = {"type": "array", "items": {"type": "string"}}
@@ -165,12 +213,25 @@ PORTS = Type(
 REMOVABLE = Type(
     _removable, {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"enum": [False, None]}]}}
 )
+DURATION = Type(_duration, {"type": "string", "pattern": _DURATION})
+COUNT = Type(_count, {"type": "integer", "minimum": 0})
+EPOCH = Type(_epoch, {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _EPOCH}]})
 BY_NAME = Type(_strings_by_name, {"type": "object", "additionalProperties": {"type": "string"}})
 
 
 def _keys(*keys: Key) -> dict[str, Key]:
     return {key.name: key for key in keys}
 
+
+HEALTHCHECK_KEYS = _keys(
+    Key("cmd", COMMAND, "What is run in the container to see whether it is well; nothing in it takes the base's away."),
+    Key("interval", DURATION, "Time between two checks, like 30s."),
+    Key("timeout", DURATION, "How long one check may take."),
+    Key("start-period", DURATION, "How long failures do not count after the start."),
+    Key("start-interval", DURATION, "Time between two checks while the application starts."),
+    Key("retries", COUNT, "How many failures in a row make the container unhealthy."),
+    Key("disable", BOOLEAN, "No check, whatever the base says."),
+)
 
 PYTHON_KEYS = _keys(
     Key("extras", STRINGS, "Extras of the project to install."),
@@ -191,14 +252,20 @@ KEYS = _keys(
     Key("platforms", STRINGS, "Platforms to build for, like linux/arm64."),
     Key("env", REMOVABLE, "Environment variables; false takes the base's away."),
     Key("labels", REMOVABLE, "Labels of the image; false takes the base's away."),
-    Key("annotations", REMOVABLE, "Annotations of the manifest."),
+    Key("annotations", REMOVABLE, "Annotations of the manifest, or `index:KEY` of the index, or `index,manifest:KEY`."),
+    Key(
+        "annotate",
+        Type(_annotate, {"type": "array", "items": {"enum": list(ANNOTATE)}}),
+        "Where annotations come from unasked: project (the default), git, none.",
+    ),
     Key("user", STRING, "The user the image runs as: a name, a number, or user:group."),
     Key("workdir", STRING, "The working directory, where the application is put."),
     Key("entrypoint", COMMAND, "The entrypoint: a list of words, or one string split as a shell splits it."),
     Key("cmd", COMMAND, "The command: a list of words, or one string split as a shell splits it."),
-    Key("ports", PORTS, "Ports the application listens on."),
-    Key("volumes", STRINGS, "Directories that are meant to be volumes."),
-    Key("stop-signal", STRING, "The signal that ends the application, like SIGINT."),
+    Key("ports", PORTS, "Ports the application listens on; `8080-` takes one away."),
+    Key("volumes", STRINGS, "Directories that are meant to be volumes; `/data-` takes one away."),
+    Key("stop-signal", _matching(_SIGNAL, "SIGINT"), "The signal that ends the application, like SIGINT."),
+    Key("healthcheck", _table("healthcheck", HEALTHCHECK_KEYS), "How to see whether the application is well."),
     Key("add", STRINGS, "Further files: SRC:DST[,chown=U:G][,chmod=M]."),
     Key("wheels", PATHS, "Wheels you built yourself, relative to the folder."),
     Key("ignorefile", PATH, "The ignore file, instead of .ociassembleignore or .dockerignore."),
@@ -209,28 +276,24 @@ KEYS = _keys(
     ),
     Key("layers", _one_of(*LAYERS), "How dependencies are cut into layers."),
     Key("debian-mirror", STRING, "A mirror that holds debian/ and debian-security/. Never recorded."),
-    Key(
-        "python",
-        Type(_table, {"type": "object", "additionalProperties": False, "properties": {}}),
-        "Settings of Python applications.",
-    ),
+    Key("python", _table("python", PYTHON_KEYS), "Settings of Python applications."),
     Key("allow-secrets", STRINGS, "Paths that look like secrets and must be in the image."),
     Key("strict-references", BOOLEAN, "Refuse short base names."),
+    Key("source-date-epoch", EPOCH, "What `created` says: seconds since 1970, git or now. SOURCE_DATE_EPOCH wins."),
 )
+
+# Keys that are tables with keys of their own.
+TABLES: dict[str, dict[str, Key]] = {"healthcheck": HEALTHCHECK_KEYS, "python": PYTHON_KEYS}
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a settings file; specs/schema/settings.schema.json is this, written down."""
-    properties = {name: {**key.type.schema, "description": key.meaning} for name, key in KEYS.items()}
-    properties["python"]["properties"] = {
-        name: {**key.type.schema, "description": key.meaning} for name, key in PYTHON_KEYS.items()
-    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": 'Settings of ociassemble: ociassemble.toml, [tool.ociassemble], or "ociassemble" in package.json',
         "type": "object",
         "additionalProperties": False,
-        "properties": properties,
+        "properties": _properties(KEYS),
     }
 
 

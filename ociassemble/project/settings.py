@@ -36,6 +36,19 @@ class PythonSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HealthcheckSettings:
+    """How to see whether the application is well. Times are in nanoseconds; an empty `cmd` takes the base's away."""
+
+    cmd: tuple[str, ...] | None = None
+    interval: int | None = None
+    timeout: int | None = None
+    start_period: int | None = None
+    start_interval: int | None = None
+    retries: int | None = None
+    disable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What a project wants, before flags; see `specs/schema/settings.schema.json` for every key's meaning.
 
@@ -51,13 +64,15 @@ class Settings:
     env: Mapping[str, str | None] = field(default_factory=dict)
     labels: Mapping[str, str | None] = field(default_factory=dict)
     annotations: Mapping[str, str | None] = field(default_factory=dict)
+    annotate: tuple[str, ...] = ("project",)
     user: str | None = None
     workdir: str | None = None
     entrypoint: tuple[str, ...] | None = None
     cmd: tuple[str, ...] | None = None
-    ports: tuple[str, ...] = ()  # "8080/tcp"
+    ports: tuple[str, ...] = ()  # "8080/tcp"; "8080/tcp-" takes the base's away
     volumes: tuple[str, ...] = ()
     stop_signal: str | None = None
+    healthcheck: HealthcheckSettings = HealthcheckSettings()
     add: tuple[str, ...] = ()  # SRC:DST[,chown=U:G][,chmod=M]
     wheels: tuple[Path, ...] = ()
     ignorefile: Path | None = None
@@ -69,32 +84,39 @@ class Settings:
     python: PythonSettings = PythonSettings()
     allow_secrets: tuple[str, ...] = ()
     strict_references: bool = False
+    source_date_epoch: str | None = None  # seconds since 1970, "git" or "now"
     source: str | None = None  # the file these settings were read from, for people; not a setting
 
     def override(self, **flags: Any) -> Settings:
-        """A copy in which flags win, by field name; `python_...` for those of `python`.
+        """A copy in which flags win, by field name; `python_extras` is `extras` of the table `python`.
 
         None, and an empty list or map (except for `entrypoint` and `cmd`), is a flag that was not given. Maps are
         merged with the flags last, everything else is replaced. Values are checked as those of a file are.
         """
         changes: dict[str, Any] = {}
-        inner: dict[str, Any] = {}
+        inner: dict[str, dict[str, Any]] = {name: {} for name in keys.TABLES}
         for name, value in flags.items():
-            nested = name.startswith("python_")
-            field_name = name.removeprefix("python_")
-            key = (keys.PYTHON_KEYS if nested else keys.KEYS)[field_name.replace("_", "-")]
+            table, _, rest = name.partition("_")
+            nested = table in keys.TABLES
+            field_name = rest if nested else name
+            key = (keys.TABLES[table] if nested else keys.KEYS)[field_name.replace("_", "-")]
             plain = list(value) if isinstance(value, tuple) else value
             if plain is None or (plain in ([], {}) and field_name not in ("entrypoint", "cmd")):
                 continue
             checked = key.type.check(plain, f"`--{key.name}`")
             if nested:
-                inner[field_name] = checked
+                inner[table][field_name] = checked
             elif isinstance(checked, dict):
                 changes[field_name] = {**getattr(self, field_name), **checked}
             else:
                 changes[field_name] = checked
-        return dataclasses.replace(self, **changes, python=dataclasses.replace(self.python, **inner))
+        for table, values in inner.items():
+            if values:
+                changes[table] = dataclasses.replace(getattr(self, table), **values)
+        return dataclasses.replace(self, **changes)
 
+
+_TABLES: Mapping[str, Callable[..., Any]] = {"healthcheck": HealthcheckSettings, "python": PythonSettings}
 
 # What decides which dependencies are resolved and how they are cut; hosts and paths of the host never do.
 _SELECTING = ("layers",)
@@ -120,14 +142,17 @@ def load(root: Path) -> Settings:
     except UsageError as error:
         error.message = f"{source}: {error.message}"
         raise
-    python = fields.pop("python", {})
+    python = fields.get("python", {})
     if "find_links" in python:
         python["find_links"] = tuple(place if "://" in place else str(root / place) for place in python["find_links"])
     if "wheels" in fields:
         fields["wheels"] = tuple(root / path for path in fields["wheels"])
     if "ignorefile" in fields:
         fields["ignorefile"] = root / fields["ignorefile"]
-    return Settings(**fields, python=PythonSettings(**python), source=source)
+    for name, values in _TABLES.items():
+        if name in fields:
+            fields[name] = values(**fields[name])
+    return Settings(**fields, source=source)
 
 
 def selecting(settings: Settings) -> dict[str, Any]:

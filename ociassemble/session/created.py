@@ -10,23 +10,28 @@ from ociassemble.plan.created import from_epoch, rfc3339
 from ociassemble.session.request import BuildRequest
 
 
-def stated_time(request: BuildRequest, variables: Mapping[str, str]) -> tuple[str, str]:
+def stated_time(request: BuildRequest, variables: Mapping[str, str], setting: str | None = None) -> tuple[str, str]:
     """RFC 3339, and who says it: told, because the digest depends on it. ("", "") where nobody says anything.
 
-    Raises `EpochError`, and `ToolError` where git is asked and cannot answer.
+    The flag wins over SOURCE_DATE_EPOCH, and that over the setting. Raises `EpochError`, and `ToolError` where git is
+    asked and cannot answer.
     """
-    if request.created == "now":
+    stated, variable = request.created, variables.get("SOURCE_DATE_EPOCH", "")
+    by = "--source-date-epoch"
+    if stated is None and not variable and setting is not None:
+        stated, by = setting, "source-date-epoch of the settings"
+    if stated == "now":
         return rfc3339(int(time.time())), "the clock"
-    if request.created == "git":
+    if stated == "git":
         # A repository's own configuration must not make git run programs: to show signatures, or to fetch what lacks.
         argv = ["git", "-C", str(request.application), "log", "-1", "--format=%ct", "--no-show-signature"]
         environment = {**variables, "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
         epoch = _run.run(argv, environment=environment).stdout.decode("utf-8", "replace").strip()
         origin = "the time of the last commit"
-    elif request.created is not None:
-        origin, epoch = "--source-date-epoch", request.created
-    elif epoch := variables.get("SOURCE_DATE_EPOCH", ""):
-        origin = "SOURCE_DATE_EPOCH"
+    elif stated is not None:
+        origin, epoch = by, stated
+    elif variable:
+        origin, epoch = "SOURCE_DATE_EPOCH", variable
     else:
         return "", ""
     return from_epoch(epoch, origin), origin

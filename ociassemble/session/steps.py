@@ -303,9 +303,20 @@ class Steps:
             elif finding.severity == "info":
                 self._session.progress.info(text)
 
-    def created(self, request: BuildRequest, lock: Lock | None) -> str:
+    def described(self, request: BuildRequest, application: Application) -> dict[str, str]:
+        """What the application's own metadata say of it, and git where it was asked: annotations (MERGE-11 on)."""
+        from ociassemble.project.metadata import describe
+        from ociassemble.session.git import read_git
+
+        settings = application.settings
+        found = describe(application.tree, application.kind.name, settings) if "project" in settings.annotate else {}
+        if "git" in settings.annotate:
+            found |= read_git(request.application, self._session.environment.variables, self._session.progress)
+        return found
+
+    def created(self, request: BuildRequest, settings: Settings, lock: Lock | None) -> str:
         """`created` of the result: what was asked, else SOURCE_DATE_EPOCH, else the lock's time, else the constant."""
-        found, origin = stated_time(request, self._session.environment.variables)
+        found, origin = stated_time(request, self._session.environment.variables, settings.source_date_epoch)
         if found:
             self._session.progress.info(f"created: {found} ({origin})")
             return found

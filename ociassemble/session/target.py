@@ -45,13 +45,17 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """What will be built: the application, the lock used, `created` (RFC 3339), its packages' source, the targets."""
+    """What will be built: the application, the lock used, `created` (RFC 3339), its packages' source, the targets.
+
+    `annotations` are those of the index, where there will be one.
+    """
 
     application: Application
     lock: Lock | None
     created: str
     supply: Packages
     targets: tuple[Target, ...]
+    annotations: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -82,6 +82,7 @@ def build(
         os.chown(scratch, host["user"], host["user"])
     arguments = [
         "build", str(application), "--base", f"oci:{base or inputs.base}", "--platform", ",".join(platforms),
+        "--annotate", "none",
         "--output", f"oci:{scratch / 'image'}", "--cache-dir", str(cache or scratch / "cache"), "--format", "json",
         *(["--cmd", '["/usr/bin/python3", "-V"]'] if kind == "directory" else []), *more,
     ]  # fmt: skip
