@@ -16,7 +16,7 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -164,6 +164,18 @@ class TemporaryFile:
             raise translate(error, self.path, "write") from error
         return total
 
+    def write_at(self, data: bytes | bytearray | memoryview, offset: int) -> None:
+        """Write at a place of the file, whatever was written before; from any thread."""
+        if _stopping.is_set():
+            raise StoppedError("interrupted")
+        view = memoryview(data)
+        try:
+            while view:
+                done = os.pwrite(self.file.fileno(), view, offset)
+                view, offset = view[done:], offset + done
+        except OSError as error:
+            raise translate(error, self.path, "write") from error
+
     def commit(self, destination: Path, *, durable: bool = False, replace: bool = True) -> None:
         """Give the file its final name, atomically."""
         if _stopping.is_set():
@@ -286,6 +298,41 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
     except OSError as error:
         raise translate(error, path, "remove") from error
+
+
+def spooled(chunks: Iterable[bytes]) -> BinaryIO:
+    """`chunks` in a file that has no name, for reading at any place: it is gone with its last reader, or with us."""
+    folder = Path(tempfile.gettempdir())
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (the caller closes it)
+    except OSError as error:
+        raise translate(error, folder, "create a file in") from error
+    try:
+        for chunk in chunks:
+            if _stopping.is_set():
+                raise StoppedError("interrupted")
+            try:
+                file.write(chunk)
+            except OSError as error:
+                raise translate(error, folder, "write to") from error
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def pour(source: TemporaryFile, descriptor: int) -> None:
+    """Write all of a temporary file to an open descriptor of this process, such as its standard output."""
+    offset = 0
+    try:
+        while block := os.pread(source.file.fileno(), 1 << 20, offset):
+            offset += len(block)
+            view = memoryview(block)
+            while view:
+                view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        raise translate(error, Path("-"), "write to") from error
 
 
 @contextlib.contextmanager

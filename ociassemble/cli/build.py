@@ -19,7 +19,7 @@ from ociassemble.cli.start import session
 @shaping
 @click.option("-t", "--tag", multiple=True, metavar="REF", help="A name for the result; repeatable.")
 @click.option("--push", is_flag=True, help="Push every -t.")
-@click.option("-o", "--output", multiple=True, metavar="SPEC", help="oci:DIR[:TAG], local:NAME, or a registry.")
+@click.option("-o", "--output", multiple=True, metavar="SPEC", help="oci:DIR[:TAG], oci-archive:FILE, ...")
 @click.option("--image-refs", type=click.Path(path_type=Path), metavar="FILE", help="Write the result's names there.")
 @click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest there.")
 @click.option("--iidfile", type=click.Path(path_type=Path), metavar="FILE", help="Write the image's id there.")
@@ -76,5 +76,4 @@ def build(
         if form == "json":
             console.result_json(result_document(result))
             return
-        for line in lines:
-            console.result(line)
+        console.written(result.written)

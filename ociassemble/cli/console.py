@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ociassemble.cli.command import Globals, globals_of
 from ociassemble.progress import Progress
+
+if TYPE_CHECKING:
+    from ociassemble.transports.protocols import Written
 
 
 class Console:
@@ -34,6 +37,15 @@ class Console:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+
+    def written(self, written: Sequence[Written]) -> None:
+        """The line of each destination; told on stderr where an archive took stdout."""
+        taken = ("oci-archive:-:", "oci-archive:-@", "docker-archive:-:", "docker-archive:-@")
+        for item in written:
+            if any(other.line.startswith(taken) for other in written):
+                self.progress.info(item.line)
+            else:
+                self.result(item.line)
 
     def result_json(self, document: Any) -> None:
         """A result as JSON, for `--format json`."""

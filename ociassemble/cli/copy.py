@@ -7,6 +7,8 @@ import click
 from ociassemble.cli.command import Command
 from ociassemble.cli.start import session
 
+_PLACES = ("oci:", "oci-archive:", "docker-archive:", "local:")
+
 platform_option = click.option("--platform", metavar="P", help="Only this platform of an index.")
 
 
@@ -14,8 +16,7 @@ def _copied(ctx: click.Context, source: str, destinations: list[str], platform: 
     from ociassemble.operations.images import copy as run
 
     with session(ctx) as (this, console):
-        for written in run(this, source, destinations, platform):
-            console.result(written.line)
+        console.written(run(this, source, destinations, platform))
 
 
 @click.command(cls=Command)
@@ -24,18 +25,18 @@ def _copied(ctx: click.Context, source: str, destinations: list[str], platform: 
 @platform_option
 @click.pass_context
 def push(ctx: click.Context, /, source: str, image: str | None, platform: str | None) -> None:
-    """Push SOURCE (a name of the local store, or oci:DIR[:TAG]) to a registry as IMAGE (default: its own name)."""
+    """Push SOURCE (a name of the local store, a layout, an archive) to a registry as IMAGE (default: its own name)."""
     from ociassemble.errors import UsageError
 
-    if image is None and source.startswith(("oci:", "local:")):
+    if image is None and source.startswith(_PLACES):
         raise UsageError(f"`push {source}`: to which image?", hint=f"ociassemble push {source} REGISTRY/NAME:TAG")
-    local = source if source.startswith(("oci:", "local:")) else f"local:{source}"
+    local = source if source.startswith(_PLACES) else f"local:{source}"
     _copied(ctx, local, [image or source], platform)
 
 
 @click.command(cls=Command)
 @click.argument("image")
-@click.option("-o", "--output", metavar="SPEC", help="oci:DIR[:TAG]; default: the local store.")
+@click.option("-o", "--output", metavar="SPEC", help="oci:DIR[:TAG], an archive; default: the local store.")
 @platform_option
 @click.pass_context
 def pull(ctx: click.Context, /, image: str, output: str | None, platform: str | None) -> None:
@@ -49,5 +50,5 @@ def pull(ctx: click.Context, /, image: str, output: str | None, platform: str | 
 @platform_option
 @click.pass_context
 def copy(ctx: click.Context, /, source: str, destination: tuple[str, ...], platform: str | None) -> None:
-    """Copy SOURCE to each DESTINATION: registries, oci:DIR[:TAG], local:NAME."""
+    """Copy SOURCE to each DESTINATION: registries, layouts, archives, local:NAME."""
     _copied(ctx, source, list(destination), platform)

@@ -6,6 +6,8 @@ REF_NAME = "org.opencontainers.image.ref.name"
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
 CREATED = "org.opencontainers.image.created"
+# Whole names in an archive's `index.json`: what containerd and docker look for, since REF_NAME is but a tag.
+CONTAINERD_NAME = "io.containerd.image.name"
 
 # The key of the `LayerPlan` a layer was built from: lets a later build recognise the layer in a manifest.
 LAYER_KEY = "dev.ociassemble.layer.key"

@@ -7,9 +7,10 @@ only a build needs is in `session.steps`.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ociassemble import _pool
 from ociassemble.content.directory import DirectoryStore
@@ -19,15 +20,17 @@ from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.progress import Progress
 from ociassemble.session.environment import Environment, Options, cache_folder
-from ociassemble.transports.layout import LayoutDestination, LayoutSource
+from ociassemble.transports import layout_reader
+from ociassemble.transports.layout import FolderFiles, LayoutDestination, LayoutSource
 from ociassemble.transports.local import LocalDestination, LocalSource
-from ociassemble.transports.locate import Location, locate
+from ociassemble.transports.locate import ARCHIVES, Location, locate
 from ociassemble.transports.protocols import Destination, Source
 
 if TYPE_CHECKING:
     from ociassemble.net.trust import Trust
     from ociassemble.net.wire import Wire
     from ociassemble.registry.client import RegistryClient
+    from ociassemble.transports.members import Archive
 
 
 class Session:
@@ -105,6 +108,8 @@ class Session:
         """The place at a location. `pull` is "always", "missing" or "never"."""
         if location.transport == "oci":
             return LayoutSource(Path(location.path), location.tag, location.digest)
+        if location.transport in ARCHIVES:
+            return self._archived(location)
         assert location.reference is not None
         if location.transport == "local":
             return LocalSource(self.store, location.reference)
@@ -115,9 +120,14 @@ class Session:
         store = self.store if kept else MemoryStore()
         return RemoteSource(self.registry, location.reference, store, pull=policy)
 
-    def destination(self, text: str, *, push: bool = True) -> Destination:
-        """The place an image is written to; a plain reference is a registry's, without `push` the store's."""
+    def destination(self, text: str, *, push: bool = True, names: Sequence[Reference] = ()) -> Destination:
+        """The place an image is written to; a plain reference is a registry's, without `push` the store's.
+
+        `names` are what the image is called in an archive where `text` does not say it.
+        """
         location = locate(text)
+        if location.transport in ARCHIVES:
+            return self._to_archive(location, names)
         if location.transport == "oci":
             destination = LayoutDestination(Path(location.path), location.tag)
             destination.prepare()
@@ -137,6 +147,46 @@ class Session:
 
         return RemoteDestination(self.registry, location.reference)
 
+    def _archived(self, location: Location) -> Source:
+        from ociassemble.transports.archive import OciArchiveSource
+        from ociassemble.transports.dockerarchive import DockerArchiveSource
+        from ociassemble.transports.members import STANDARD_INPUT, Archive
+
+        # Standard input can be read but once, and some verbs read their source anew.
+        archive = self._standard_input if location.path == STANDARD_INPUT else Archive(location.path)
+        kind = OciArchiveSource if location.transport == "oci-archive" else DockerArchiveSource
+        return kind(archive, location.tag, location.digest)
+
+    @cached_property
+    def _standard_input(self) -> Archive:
+        from ociassemble.transports.members import STANDARD_INPUT, Archive
+
+        return Archive(STANDARD_INPUT)
+
+    def _to_archive(self, location: Location, names: Sequence[Reference]) -> Destination:
+        from ociassemble.transports.archive import ArchiveDestination
+
+        if location.digest is not None or location.tag.startswith("@"):
+            raise UsageError(
+                f"`{location.text}` is a name for reading; what is written there has no other digest than its own",
+                hint=f"write to `{location.transport}:{location.path}`",
+            )
+        form: Literal["oci", "docker"] = "oci" if location.transport == "oci-archive" else "docker"
+        destination = ArchiveDestination(location.path, form, location.tag, names)
+        destination.prepare()
+        return destination
+
     def tags(self, text: str) -> list[str]:
-        """The tags of a registry's repository."""
+        """The tags of a registry's repository; of a layout or an archive, the names of its images."""
+        location = locate(text)
+        if location.transport == "oci":
+            return list(layout_reader.names_of(FolderFiles(Path(location.path))))
+        if location.transport in ARCHIVES:
+            from ociassemble.transports import dockerarchive
+            from ociassemble.transports.members import Archive
+
+            archive = Archive(location.path)
+            if location.transport == "oci-archive":
+                return list(layout_reader.names_of(archive))
+            return list(dockerarchive.names_of(archive))
         return self.registry.tags(Reference.parse(text))

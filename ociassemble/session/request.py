@@ -36,11 +36,23 @@ def from_spec(text: str) -> str:
     if not text.startswith("type="):
         return text
     fields = dict(part.partition("=")[::2] for part in text.split(","))
-    kind, dest = fields.get("type", ""), fields.get("dest", "")
+    kind, dest, name = (fields.get(key, "") for key in ("type", "dest", "name"))
+    suffix = f":{name}" if name else ""
     if kind == "oci" and dest:
-        return f"oci:{dest}" + (f":{fields['name']}" if fields.get("name") else "")
+        # buildx writes a tar there unless told otherwise; nobody calls a folder so.
+        archive = fields.get("tar", "true" if dest.endswith(".tar") or dest == "-" else "false") == "true"
+        return f"oci{'-archive' * archive}:{dest}{suffix}"
+    if kind == "oci-archive" and dest:
+        return f"oci-archive:{dest}{suffix}"
+    if kind in ("docker", "docker-archive") and dest:
+        return f"docker-archive:{dest}{suffix}"
+    if kind == "docker":
+        raise UsageError(f"`-o {text}` names no file", hint="`,dest=FILE` for an archive; `--load` for an engine")
     if kind == "local" and dest:
         return f"local:{dest}"
     if kind == "registry" and fields.get("name"):
         return fields["name"]
-    raise UsageError(f"`-o {text}` is not understood", hint="write `oci:DIR[:TAG]`, `local:NAME`, or a registry's name")
+    raise UsageError(
+        f"`-o {text}` is not understood",
+        hint="write `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, or `local:NAME`",
+    )

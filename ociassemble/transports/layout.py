@@ -9,86 +9,54 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
 from ociassemble import _files
 from ociassemble.content.blob import Blob
 from ociassemble.content.verify import blocks, digest_of
-from ociassemble.errors import DestinationError, FormatError, NotFoundError
-from ociassemble.image.image import Node, read_node
-from ociassemble.oci import _wire
+from ociassemble.errors import DestinationError
+from ociassemble.image.archive import blob_path
+from ociassemble.image.image import Node
 from ociassemble.oci.annotations import REF_NAME
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
-from ociassemble.oci.document import describe
 from ociassemble.oci.index import Index
-from ociassemble.oci.platform import Platform
+from ociassemble.transports.layout_reader import LayoutReader, read_entries
 
 _MARK = {"imageLayoutVersion": "1.0.0"}
 _STAGE = ".ociassemble-"  # how our temporary folder in a layout is called, with something after it
-_MAX_INDEX = 16 << 20
 
 
-class LayoutMissingError(NotFoundError):
-    """No layout there, or no such image in it."""
+class FolderFiles:
+    """The files of a layout in a folder."""
 
-    code = "not-found.layout"
+    is_what = "a layout is a folder with `oci-layout` and `index.json`"
 
-
-class LayoutSource:
-    """One image of a layout: by tag, by digest, or the only one there is."""
-
-    def __init__(self, folder: Path, tag: str = "", digest: Digest | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._tag = tag
-        self._digest = digest
-        self.name = f"oci:{folder}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
+        self.name = str(folder)
 
-    def read(self, wanted: Collection[Platform] = ()) -> Node:
-        entries = read_index(self._folder)
-        chosen = self._choose(entries)
-        return read_node(chosen, self._document(chosen), self._document, self._blob, wanted=wanted)
-
-    def _choose(self, entries: tuple[Descriptor, ...]) -> Descriptor:
-        found = entries
-        if self._tag:
-            found = tuple(item for item in found if item.annotations.get(REF_NAME) == self._tag)
-        if self._digest is not None:
-            found = tuple(item for item in found if item.digest == self._digest)
-            if not found and (data := self._bytes_of(self._digest)) is not None:
-                return describe(data, "", f"`{self.name}`").with_(digest=self._digest)
-        if len({item.digest for item in found}) == 1:
-            return found[0]
-        names = sorted({item.annotations.get(REF_NAME, str(item.digest)) for item in entries})
-        if not found:
-            raise LayoutMissingError(f"`{self.name}` is not in the layout", details=[f"there: {', '.join(names)}"])
-        raise LayoutMissingError(f"`{self.name}` holds several images", hint=f"name one of them: {', '.join(names)}")
-
-    def _bytes_of(self, digest: Digest) -> bytes | None:
+    def read(self, path: str, limit: int) -> bytes | None:
         try:
-            path = _blob_path(self._folder, digest)
-            return path.read_bytes() if path.stat().st_size <= _wire.MAX_DOCUMENT else None
+            with (self._folder / path).open("rb") as stream:
+                return stream.read(limit)
         except OSError:
             return None
 
-    def _document(self, descriptor: Descriptor) -> bytes:
-        data = self._bytes_of(descriptor.digest)
-        if data is None:
-            raise LayoutMissingError(f"`{self.name}`: the document {descriptor.digest} is missing")
-        return data
+    def open(self, path: str) -> BinaryIO | None:
+        try:
+            return (self._folder / path).open("rb")
+        except OSError:
+            return None
 
-    def _blob(self, descriptor: Descriptor) -> Blob:
-        path = _blob_path(self._folder, descriptor.digest)
 
-        def source() -> BinaryIO:
-            try:
-                return path.open("rb")
-            except OSError as error:
-                raise LayoutMissingError(f"`{self.name}`: the blob {descriptor.digest} is missing") from error
+class LayoutSource(LayoutReader):
+    """One image of a layout in a folder: by tag, by digest, or the only one there is."""
 
-        return Blob(descriptor=descriptor, source=source)
+    def __init__(self, folder: Path, tag: str = "", digest: Digest | None = None) -> None:
+        name = f"oci:{folder}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
+        super().__init__(FolderFiles(folder), name, tag, digest)
 
 
 class LayoutDestination:
@@ -121,6 +89,9 @@ class LayoutDestination:
                 f"`{self._folder}` is not empty and not an OCI layout",
                 hint="choose a new folder, or an existing layout",
             )
+
+    def expect(self, node: Node) -> None:
+        pass
 
     def put_blob(self, blob: Blob) -> str:
         digest = blob.descriptor.digest
@@ -176,7 +147,7 @@ class LayoutDestination:
 
     def _name(self, descriptor: Descriptor) -> None:
         index = self._folder / "index.json"
-        entries = read_index(self._folder) if index.exists() else ()
+        entries = read_entries(FolderFiles(self._folder)) if index.exists() else ()
         kept = [item for item in entries if item.annotations.get(REF_NAME) != self._tag]
         entry = descriptor.with_(annotations={REF_NAME: self._tag})
         _files.write_atomic(index, Index.create([*kept, entry]).raw, durable=True, through=self._staging())
@@ -202,22 +173,8 @@ class LayoutDestination:
             self._staged.clear()
 
 
-def read_index(folder: Path) -> tuple[Descriptor, ...]:
-    """The entries of a layout's `index.json`."""
-    try:
-        mark = _wire.parse((folder / "oci-layout").read_bytes()[:4096], f"`{folder}/oci-layout`")
-        raw = (folder / "index.json").read_bytes()
-    except OSError as error:
-        raise LayoutMissingError(
-            f"`{folder}` is not an OCI layout", hint="a layout is a folder with `oci-layout` and `index.json`"
-        ) from error
-    if not str(mark.get("imageLayoutVersion", "")).startswith("1."):
-        raise FormatError(f"`{folder}` is a layout of an unknown version")
-    return Index.parse(raw).manifests
-
-
 def _blob_path(folder: Path, digest: Digest) -> Path:
-    return folder / "blobs" / digest.algorithm / digest.hex
+    return folder / blob_path(digest)
 
 
 def _intact(path: Path, descriptor: Descriptor) -> bool:

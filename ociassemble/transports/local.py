@@ -78,6 +78,9 @@ class LocalDestination:
         self._reference = reference
         self.name = f"local:{reference}"
 
+    def expect(self, node: Node) -> None:
+        pass
+
     def put_blob(self, blob: Blob) -> str:
         if self._store.size(blob.descriptor.digest) == blob.descriptor.size:
             return "exists"

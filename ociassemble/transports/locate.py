@@ -1,4 +1,4 @@
-"""Names of places -> values: `oci:DIR[:TAG]`, `local:NAME`, `docker://REF`, `host/repo[:tag][@digest]`.
+"""Names of places -> values: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `local:NAME`, `host/repo[:tag][@digest]`.
 
 The transport prefixes are skopeo's; anything without one is a registry reference.
 """
@@ -19,9 +19,12 @@ class LocationError(UsageError):
 
 
 class Location(NamedTuple):
-    """A place of one image. `reference` is set for "registry" and "local", `path` and `tag` for layouts."""
+    """A place of one image. `reference` is set for "registry" and "local", `path` and `tag` for layouts and archives.
 
-    transport: str  # "registry", "oci", "local"
+    `tag` of a "docker-archive" is a whole reference, or `@N` for the image of that number.
+    """
+
+    transport: str  # "registry", "oci", "local", "oci-archive", "docker-archive"
     text: str
     reference: Reference | None = None
     path: str = ""
@@ -29,9 +32,8 @@ class Location(NamedTuple):
     digest: Digest | None = None
 
 
+ARCHIVES = ("oci-archive", "docker-archive")
 _LATER = {
-    "oci-archive": "an OCI archive",
-    "docker-archive": "a docker archive",
     "docker-daemon": "a docker daemon",
     "containers-storage": "podman's storage",
     "bundle": "a bundle",
@@ -52,6 +54,8 @@ def locate(text: str) -> Location:
         if not path:
             raise LocationError(f"`{text}` names no folder", hint="write `oci:DIR` or `oci:DIR:TAG`")
         return Location("oci", text, path=path, tag=tag, digest=digest)
+    if colon and scheme in ARCHIVES:
+        return _archive(scheme, text, rest)
     if colon and scheme == "local":
         return Location("local", text, Reference.parse(rest))
     if colon and scheme in _LATER and not rest.startswith("//") and "/" not in scheme:
@@ -60,6 +64,24 @@ def locate(text: str) -> Location:
             hint="use an OCI layout (`oci:DIR:TAG`) and convert it with `skopeo copy`",
         )
     return Location("registry", text, Reference.parse(text))
+
+
+def _archive(scheme: str, text: str, rest: str) -> Location:
+    """`FILE[:TAG][@digest]`, `FILE[:REF][@digest]`: as skopeo reads it, the file ends at the first colon."""
+    digest = None
+    head, at, tail = rest.rpartition("@")
+    if at and tail.startswith(("sha256:", "sha512:")):
+        try:
+            rest, digest = head, Digest(tail)
+        except FormatError as error:
+            raise LocationError(f"`{text}` has no digest after the `@`", hint=error.hint) from error
+    path, colon, tag = rest.partition(":")
+    if not path or (colon and not tag):
+        what = "TAG" if scheme == "oci-archive" else "REF"
+        raise LocationError(f"`{text}` names no archive", hint=f"write `{scheme}:FILE` or `{scheme}:FILE:{what}`")
+    if scheme == "docker-archive" and tag and not tag.startswith("@"):
+        Reference.parse(tag)
+    return Location(scheme, text, path=path, tag=tag, digest=digest)
 
 
 def _layout(rest: str) -> tuple[str, str, Digest | None]:

@@ -29,6 +29,10 @@ class Destination(Protocol):
 
     name: str
 
+    def expect(self, node: Node) -> None:
+        """Told of all that will come, before any of it; refuses here what this place cannot hold."""
+        ...
+
     def put_blob(self, blob: Blob) -> str:
         """Make the blob exist there; "exists", "mounted" or "written". Idempotent, thread-safe."""
         ...

@@ -107,6 +107,9 @@ class RemoteDestination:
         self._reference = reference
         self.name = str(reference)
 
+    def expect(self, node: Node) -> None:
+        pass
+
     def put_blob(self, blob: Blob) -> str:
         return self._client.push_blob(self._reference, blob)
 

@@ -26,6 +26,8 @@ def write_all(node: Node, destinations: Sequence[Destination], *, progress: Prog
     """The same for several destinations: every one has everything before the first name is published."""
     written: list[Written] = []
     try:
+        for destination in destinations:
+            destination.expect(node)
         outcomes = [_deliver(node, destination, jobs) for destination in destinations]
         for destination, done in zip(destinations, outcomes, strict=True):
             destination.publish(node.descriptor.bare(), node.raw)

@@ -24,9 +24,12 @@ from ociassemble.oci.reference import Reference
 from ociassemble.progress import Progress
 from ociassemble.registry.client import RegistryClient
 from ociassemble.registry.server import serve
+from ociassemble.transports.archive import ArchiveDestination, OciArchiveSource, OnePlatformError
+from ociassemble.transports.dockerarchive import DockerArchiveSource
 from ociassemble.transports.layout import LayoutDestination, LayoutSource
 from ociassemble.transports.local import LocalDestination, LocalSource, names
 from ociassemble.transports.locate import LocationError, locate
+from ociassemble.transports.members import Archive
 from ociassemble.transports.protocols import Destination, Source
 from ociassemble.transports.remote import NotKeptError, RemoteDestination, RemoteSource
 from ociassemble.transports.transfer import write
@@ -48,9 +51,21 @@ def image(content: bytes = b"layer", platform: str = "linux/amd64") -> Image:
 Place = Callable[[str], tuple[Destination, Source]]
 
 
-@pytest.fixture(params=["layout", "local", "remote"])
+@pytest.fixture(params=["layout", "local", "remote", "oci-archive", "docker-archive"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Makes a destination and a source of one tag."""
+    """Makes a destination and a source of one tag; an archive is one file each."""
+    if request.param == "oci-archive":
+        yield lambda tag: (
+            ArchiveDestination(str(tmp_path / f"{tag}.tar"), "oci", tag),
+            OciArchiveSource(Archive(str(tmp_path / f"{tag}.tar")), tag),
+        )
+        return
+    if request.param == "docker-archive":
+        yield lambda tag: (
+            ArchiveDestination(str(tmp_path / f"{tag}.tar"), "docker", f"localhost/app:{tag}"),
+            DockerArchiveSource(Archive(str(tmp_path / f"{tag}.tar")), f"localhost/app:{tag}"),
+        )
+        return
     if request.param == "layout":
         yield lambda tag: (LayoutDestination(tmp_path / "layout", tag), LayoutSource(tmp_path / "layout", tag))
         return
@@ -93,6 +108,10 @@ def test_an_index_comes_back_with_its_platforms(place: Place) -> None:
     destination, source = place("multi")
     images = [image(b"a", "linux/arm64"), image(b"b", "linux/amd64")]
     node = image_or_index(images, {})
+    if isinstance(source, DockerArchiveSource):
+        with pytest.raises(OnePlatformError, match="linux/amd64, linux/arm64"):
+            put(node, destination)
+        return
     put(node, destination)
     found = source.read()
     assert found.raw == node.raw
@@ -116,7 +135,10 @@ def test_writing_again_writes_no_blob(place: Place) -> None:
     destination, _ = place("v1")
     put(image().node, destination)
     written = write(image().node, destination, progress=Progress(), jobs=1)
-    assert {outcome for _, outcome in written.outcomes} == {"exists"}
+    # An archive replaces the one that was there.
+    assert {outcome for _, outcome in written.outcomes} == {
+        "written" if isinstance(destination, ArchiveDestination) else "exists"
+    }
 
 
 def test_a_blob_that_lies_leaves_the_name_alone(place: Place) -> None:
@@ -262,6 +284,13 @@ def test_a_remembered_tag_answers_only_where_that_was_asked_for(tmp_path: Path) 
         ("docker://registry.example/app", "registry", "", ""),
         ("localhost:5000/app", "registry", "", ""),
         ("local:app", "local", "", ""),
+        ("oci-archive:x.tar", "oci-archive", "x.tar", ""),
+        ("oci-archive:/a/x.tar:v1", "oci-archive", "/a/x.tar", "v1"),
+        ("oci-archive:-", "oci-archive", "-", ""),
+        ("oci-archive:x.tar:host.example/app:v1", "oci-archive", "x.tar", "host.example/app:v1"),
+        ("docker-archive:x.tar", "docker-archive", "x.tar", ""),
+        ("docker-archive:x.tar:127.0.0.1:5000/app:v1", "docker-archive", "x.tar", "127.0.0.1:5000/app:v1"),
+        ("docker-archive:x.tar:@1", "docker-archive", "x.tar", "@1"),
     ],
 )
 def test_places_by_name(text: str, transport: str, path: str, tag: str) -> None:
@@ -274,7 +303,10 @@ def test_a_layout_with_a_digest() -> None:
     assert locate(f"oci:dir:v1@{digest}").digest == digest
 
 
-@pytest.mark.parametrize("text", ["oci:", "oci::v1", "docker-archive:x.tar", "bundle:x"])
+@pytest.mark.parametrize(
+    "text",
+    ["oci:", "oci::v1", "oci-archive:", "oci-archive::v1", "docker-archive:x.tar:", "docker-archive:", "bundle:x"],
+)
 def test_names_of_no_place(text: str) -> None:
     with pytest.raises(LocationError):
         locate(text)
