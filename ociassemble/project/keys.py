@@ -233,6 +233,12 @@ HEALTHCHECK_KEYS = _keys(
     Key("disable", BOOLEAN, "No check, whatever the base says."),
 )
 
+NODE_KEYS = _keys(
+    Key("workspace", STRING, "The workspace that is the application: its name, or its folder."),
+    Key("omit-optional", BOOLEAN, "Leave optional dependencies out, as `npm ci --omit=optional` does."),
+    Key("prebuilt", BOOLEAN, "Pack the project's node_modules folder as it is. Only where there is no lock."),
+)
+
 PYTHON_KEYS = _keys(
     Key("extras", STRINGS, "Extras of the project to install."),
     Key("groups", STRINGS, "Dependency groups to install."),
@@ -276,6 +282,8 @@ KEYS = _keys(
     ),
     Key("layers", _one_of(*LAYERS), "How dependencies are cut into layers."),
     Key("debian-mirror", STRING, "A mirror that holds debian/ and debian-security/. Never recorded."),
+    Key("node-mirror", STRING, "A mirror of Node's releases, holding v24.19.0/ and so on. Never recorded."),
+    Key("node", _table("node", NODE_KEYS), "Settings of Node applications."),
     Key("python", _table("python", PYTHON_KEYS), "Settings of Python applications."),
     Key("allow-secrets", STRINGS, "Paths that look like secrets and must be in the image."),
     Key("strict-references", BOOLEAN, "Refuse short base names."),
@@ -283,7 +291,7 @@ KEYS = _keys(
 )
 
 # Keys that are tables with keys of their own.
-TABLES: dict[str, dict[str, Key]] = {"healthcheck": HEALTHCHECK_KEYS, "python": PYTHON_KEYS}
+TABLES: dict[str, dict[str, Key]] = {"healthcheck": HEALTHCHECK_KEYS, "node": NODE_KEYS, "python": PYTHON_KEYS}
 
 
 def schema() -> dict[str, Any]:

@@ -36,6 +36,15 @@ class PythonSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NodeSettings:
+    """Settings of Node applications."""
+
+    workspace: str | None = None  # the workspace that is the application: its name, or its folder
+    omit_optional: bool = False
+    prebuilt: bool = False  # whether the project's own node_modules folder is packed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HealthcheckSettings:
     """How to see whether the application is well. Times are in nanoseconds; an empty `cmd` takes the base's away."""
 
@@ -81,6 +90,8 @@ class Settings:
     compression: str | None = None
     layers: str | None = None
     debian_mirror: str | None = None
+    node_mirror: str | None = None
+    node: NodeSettings = NodeSettings()
     python: PythonSettings = PythonSettings()
     allow_secrets: tuple[str, ...] = ()
     strict_references: bool = False
@@ -97,7 +108,7 @@ class Settings:
         inner: dict[str, dict[str, Any]] = {name: {} for name in keys.TABLES}
         for name, value in flags.items():
             table, _, rest = name.partition("_")
-            nested = table in keys.TABLES
+            nested = table in keys.TABLES and name.replace("_", "-") not in keys.KEYS
             field_name = rest if nested else name
             key = (keys.TABLES[table] if nested else keys.KEYS)[field_name.replace("_", "-")]
             plain = list(value) if isinstance(value, tuple) else value
@@ -116,10 +127,15 @@ class Settings:
         return dataclasses.replace(self, **changes)
 
 
-_TABLES: Mapping[str, Callable[..., Any]] = {"healthcheck": HealthcheckSettings, "python": PythonSettings}
+_TABLES: Mapping[str, Callable[..., Any]] = {
+    "healthcheck": HealthcheckSettings,
+    "node": NodeSettings,
+    "python": PythonSettings,
+}
 
 # What decides which dependencies are resolved and how they are cut; hosts and paths of the host never do.
 _SELECTING = ("layers",)
+_SELECTING_NODE = ("workspace", "omit_optional", "prebuilt")
 _SELECTING_PYTHON = ("extras", "groups", "requirements", "site", "package")
 
 
@@ -163,6 +179,9 @@ def selecting(settings: Settings) -> dict[str, Any]:
     """
     result: dict[str, Any] = {name: value for name in _SELECTING if (value := getattr(settings, name))}
     python = {name: value for name in _SELECTING_PYTHON if (value := getattr(settings.python, name))}
+    node = {name.replace("_", "-"): value for name in _SELECTING_NODE if (value := getattr(settings.node, name))}
+    if node:
+        result["node"] = node
     if python:
         result["python"] = {name: list(value) if isinstance(value, tuple) else value for name, value in python.items()}
     return result

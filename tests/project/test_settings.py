@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ociassemble.errors import Error, ProjectError, UsageError
 from ociassemble.project import keys, settings
-from ociassemble.project.settings import CommandError, PythonSettings, SettingError, Settings
+from ociassemble.project.settings import CommandError, NodeSettings, PythonSettings, SettingError, Settings
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "specs" / "schema" / "settings.schema.json").read_text(encoding="utf-8")
@@ -44,8 +44,14 @@ bases = { "distroless/python3" = "mirror.example/python3" }
 compression = "zstd:3"
 layers = "per-package"
 debian-mirror = "https://mirror.example/"
+node-mirror = "https://mirror.example/node"
 allow-secrets = ["tests/key.pem"]
 strict-references = true
+
+[node]
+workspace = "packages/api"
+omit-optional = true
+prebuilt = true
 
 [python]
 extras = ["web"]
@@ -111,8 +117,10 @@ def test_everything(tmp_path: Path) -> None:
         compression="zstd:3",
         layers="per-package",
         debian_mirror="https://mirror.example/",
+        node_mirror="https://mirror.example/node",
         allow_secrets=("tests/key.pem",),
         strict_references=True,
+        node=NodeSettings(workspace="packages/api", omit_optional=True, prebuilt=True),
         python=PythonSettings(
             extras=("web",),
             groups=("prod",),
@@ -276,12 +284,18 @@ def test_flags_win() -> None:
         start.override(env={"A=B": "x"})
 
 
+def test_a_key_that_begins_like_a_table_is_not_of_it() -> None:
+    changed = Settings().override(node_mirror="https://mirror.example/node", node_workspace="api")
+    assert (changed.node_mirror, changed.node.workspace) == ("https://mirror.example/node", "api")
+
+
 @pytest.mark.spec("PACK-44")
 def test_what_a_lock_records(tmp_path: Path) -> None:
     assert settings.selecting(Settings()) == {}
     recorded = settings.selecting(own(tmp_path, EVERYTHING))
     assert recorded == {
         "layers": "per-package",
+        "node": {"workspace": "packages/api", "omit-optional": True, "prebuilt": True},
         "python": {
             "extras": ["web"],
             "groups": ["prod"],
