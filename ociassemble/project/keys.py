@@ -236,7 +236,7 @@ HEALTHCHECK_KEYS = _keys(
 NODE_KEYS = _keys(
     Key("workspace", STRING, "The workspace that is the application: its name, or its folder."),
     Key("omit-optional", BOOLEAN, "Leave optional dependencies out, as `npm ci --omit=optional` does."),
-    Key("prebuilt", BOOLEAN, "Pack the project's node_modules folder as it is. Only where there is no lock."),
+    Key("prebuilt", BOOLEAN, "Pack the project's node_modules folder as it is, and install nothing."),
 )
 
 PYTHON_KEYS = _keys(
