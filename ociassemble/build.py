@@ -23,8 +23,9 @@ from ociassemble.base.names import expand
 from ociassemble.base.resolve import BaseImage, refuse_fallback
 from ociassemble.content.store import healed
 from ociassemble.image.assemble import image_or_index
+from ociassemble.kinds.added import added
 from ociassemble.kinds.protocol import LockedPackage
-from ociassemble.kinds.stated import added, notes, with_settings
+from ociassemble.kinds.stated import notes, with_settings
 from ociassemble.lock.application import Application, recognise
 from ociassemble.plan.annotations import annotations_of
 from ociassemble.plan.ground import ground
@@ -102,11 +103,10 @@ def _target(
     kind = application.kind.plan(application.tree, application.settings, base.facts, packages)
     noted = notes(application.settings, base.facts, len(application.platforms))
     steps.explain((*kind.reasons, *noted), base.facts.platform)
+    layers = (*kind.layers, *added(application.tree, application.settings, kind.layers, base.facts))
     plan = ImagePlan(
         platform=base.image.platform,
-        layers=tuple(
-            ground(layer, base.facts) for layer in (*kind.layers, *added(application.tree, application.settings))
-        ),
+        layers=tuple(ground(layer, base.facts) for layer in layers),
         config=with_settings(kind.config, application.settings, base.facts),
         annotations=annotations_of(application.settings.annotations, described, "manifest"),
     )

@@ -7,20 +7,20 @@ when it is packed, and must still be the same bytes then.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from ociassemble import _pool
 from ociassemble.errors import ProjectError
 from ociassemble.oci.digest import Digest
 from ociassemble.progress import Progress
-from ociassemble.project import ignore, inside, secrets
+from ociassemble.project import addition, ignore, inside, secrets
 from ociassemble.project import walk as walking
+from ociassemble.project.given import Given, Place, Reader
+from ociassemble.project.packed import TreeFile as TreeFile
+from ociassemble.project.packed import content, tree_file
 from ociassemble.project.walk import LeftOut
 
 IGNORE_FILES = (".ociassembleignore", ".dockerignore")
@@ -33,17 +33,6 @@ class FolderError(ProjectError):
     code = "project.folder"
 
 
-class TreeFile(NamedTuple):
-    """One path that will be packed."""
-
-    path: str  # relative to the folder, "/"-separated
-    kind: Literal["file", "directory", "symlink"]
-    mode: int = 0o644  # 0o755 for folders and for files that anyone may execute, 0o777 for symlinks
-    size: int = 0
-    digest: Digest | None = None  # of a file
-    target: str = ""  # of a symlink
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProjectTree:
     """A project folder as it was when it was read. Immutable.
@@ -51,6 +40,7 @@ class ProjectTree:
     `files` is what will be packed: sorted bytewise, each folder directly before its content, empty folders kept.
     `left_out` are built-in exclusions (not the matches of an ignore file), `warnings` what a user should know,
     `ignorefile` the name of the ignore file that was followed.
+    `given` is what each SRC of `--add` names, and `notes` are decisions to be told.
     """
 
     root: Path
@@ -58,10 +48,15 @@ class ProjectTree:
     left_out: tuple[LeftOut, ...] = ()
     warnings: tuple[str, ...] = ()
     ignorefile: str | None = None
+    given: Mapping[str, Given] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     _index: Mapping[str, TreeFile] = field(init=False, repr=False, compare=False)
+    _elsewhere: Mapping[str, Place] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {file.path: file for file in self.files})
+        places = (place for given in self.given.values() for place in given.places if place.folder is not None)
+        object.__setattr__(self, "_elsewhere", {place.source: place for place in places})
 
     def packed(self, path: str) -> TreeFile | None:
         """The path if it will be packed."""
@@ -113,35 +108,22 @@ class ProjectTree:
 
         They are hashed while they are read: `ChangedError` if they are not what was hashed when the tree was read.
         """
+        return content(self.root, file)
 
-        def read_again() -> Iterator[bytes]:
-            hasher, left = hashlib.sha256(), file.size
-            try:
-                with inside.Root(self.root) as root, inside.opened(root, file.path) as (descriptor, seen):
-                    if seen.size != file.size:
-                        raise inside.changed(file.path)
-                    for block in walking.blocks(descriptor, file.size):
-                        left -= len(block)
-                        if left < 0:
-                            break
-                        hasher.update(block)
-                        yield block
-            except OSError as error:
-                raise inside.translate(error, file.path) from error
-            if left or file.digest is None or hasher.hexdigest() != file.digest.hex:
-                raise inside.changed(file.path)
-
-        return read_again
+    def source(self, name: str) -> Callable[[], Iterator[bytes]]:
+        """The bytes of a file by what a plan calls it: a packed path, or what an `--add` brought (`Place.source`)."""
+        place = self._elsewhere.get(name)
+        if place is not None and place.folder is not None:
+            return content(place.folder, place.file)
+        return self.content(self._index[name])
 
     def notices(self) -> tuple[str, ...]:
-        """What was left out without being asked, one line a reason, for people."""
+        """What was left out without being asked, one line a reason, and what else was decided; for people."""
         grouped: dict[str, list[str]] = {}
         for path, reason in self.left_out:
             grouped.setdefault(reason, []).append(path)
-        return tuple(
-            f"left out: {', '.join(paths[:3])}{f' and {len(paths) - 3} more' if len(paths) > 3 else ''} ({reason})"
-            for reason, paths in sorted(grouped.items())
-        )
+        told = (f"left out: {_some(paths)} ({reason})" for reason, paths in sorted(grouped.items()))
+        return (*told, *self.notes)
 
 
 def read(
@@ -151,6 +133,8 @@ def read(
     allow_secrets: Iterable[str] = (),
     leave_out: Iterable[Path] = (),
     dependency_folders: Iterable[str] = (),
+    add: Iterable[str] = (),
+    add_anywhere: bool = False,
     home: Path | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -159,32 +143,59 @@ def read(
 
     `ignorefile` replaces .ociassembleignore and .dockerignore. `allow_secrets` are relative paths the guard lets
     pass. `leave_out` are paths of the host (outputs, the lock) that are never packed. `dependency_folders` are
-    names of folders that this kind of application does not want ("node_modules" for Python). `home` is the
-    user's home folder, which is refused as an application. Raises `ProjectError`, or `SecretError` (exit 8).
+    names of folders that this kind of application does not want ("node_modules" for Python). `add` are the texts of
+    `--add`, which name paths outside of the folder only with `add_anywhere`. `home` is the user's home folder, which
+    is refused as an application. Raises `ProjectError`, or `SecretError` (exit 8).
     """
+    additions = tuple(map(addition.parse, add))
     folder = _folder(root, home)
     progress = progress if progress is not None else Progress()
     with inside.Root(folder) as descriptor:
         rules, named = _rules(descriptor, folder, ignorefile)
-        outputs = [*leave_out, *([ignorefile] if ignorefile else [])]
-        walk = walking.walk(
-            descriptor,
-            rules,
-            leave_out=frozenset(_below(folder, outputs)),
-            folders=frozenset(dependency_folders),
-        )
+        outputs = frozenset(_below(folder, [*leave_out, *([ignorefile] if ignorefile else [])]))
+        walk = walking.walk(descriptor, rules, leave_out=outputs, folders=frozenset(dependency_folders))
         walking.check_names(walk.found)
         files = [item for item in walk.found if item.is_file]
         total = sum(item.seen.size for item in files)
         with progress.task("hash", "reading the project", total) as task:
-            hashed = walking.hash_files(descriptor, files, jobs=jobs or _pool.cores(), advance=task.advance)
-        secrets.refuse(walking.secrets_in(walk.found, hashed), allow_secrets, named or IGNORE_FILES[0])
-        digests = {one.path: one.digest for one in hashed}
-        packed = tuple(_tree_file(item, digests) for item in walk.found)
+
+            def hash_files(below: int, items: list[walking.Found]) -> list[walking.Hashed]:
+                return walking.hash_files(below, items, jobs=jobs or _pool.cores(), advance=task.advance)
+
+            hashed = hash_files(descriptor, files)
+            digests = {one.path: one.digest for one in hashed}
+            packed = tuple(tree_file(item, digests) for item in walk.found)
+            more = Reader(
+                root=descriptor,
+                folder=folder,
+                packed={file.path: file for file in packed},
+                leave_out=outputs,
+                anywhere=add_anywhere,
+                hash_files=hash_files,
+            ).read(additions)
+        findings = [*walking.secrets_in(walk.found, hashed), *more.secrets]
+        secrets.refuse(findings, allow_secrets, named or IGNORE_FILES[0])
         warnings = walking.twins(walk.found) + _dangling(descriptor, packed)
     return ProjectTree(
-        root=folder, files=packed, left_out=tuple(walk.left_out), warnings=tuple(warnings), ignorefile=named
+        root=folder,
+        files=packed,
+        left_out=(*walk.left_out, *more.left_out),
+        warnings=tuple(warnings),
+        ignorefile=named,
+        given=more.given,
+        notes=(*_private(files), *more.notes),
     )
+
+
+def _private(files: Iterable[walking.Found]) -> Iterator[str]:
+    """What is told where files that only some may read here become readable for the image's user."""
+    private = [item.path for item in files if not item.seen.mode & 0o004]
+    if private:
+        yield f"readable for everyone in the image, though not here: {_some(private)}"
+
+
+def _some(paths: list[str]) -> str:
+    return f"{', '.join(paths[:3])}{f' and {len(paths) - 3} more' if len(paths) > 3 else ''}"
 
 
 def _folder(root: Path, home: Path | None) -> Path:
@@ -238,15 +249,6 @@ def _below(folder: Path, paths: Iterable[Path]) -> Iterator[str]:
         real = Path(os.path.realpath(path))
         if real != folder and real.is_relative_to(folder):
             yield os.fsencode(real.relative_to(folder)).decode(errors="surrogateescape")
-
-
-def _tree_file(item: walking.Found, digests: Mapping[str, Digest]) -> TreeFile:
-    mode = item.seen.mode
-    if stat.S_ISDIR(mode):
-        return TreeFile(item.path, "directory", 0o755)
-    if stat.S_ISLNK(mode):
-        return TreeFile(item.path, "symlink", 0o777, target=item.target)
-    return TreeFile(item.path, "file", 0o755 if mode & 0o111 else 0o644, item.seen.size, digests[item.path])
 
 
 def _dangling(descriptor: int, packed: tuple[TreeFile, ...]) -> list[str]:

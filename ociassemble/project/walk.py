@@ -63,18 +63,24 @@ def packing_order(path: str) -> str:
     return path.replace("/", "\0")
 
 
-def walk(root: int, rules: ignore.Rules, *, leave_out: frozenset[str], folders: frozenset[str]) -> Walk:
+def walk(
+    root: int, rules: ignore.Rules, *, leave_out: frozenset[str], folders: frozenset[str], above: str = ""
+) -> Walk:
     """Everything below the descriptor `root` that `rules` and the built-in exclusions leave.
 
     `leave_out` are paths (outputs, the lock), `folders` names of folders (node_modules) that are left out, too.
+    `above` is what the folder is called where it is not the application's own: what holds for that does not here.
     """
     found: dict[str, Found] = {}
     left_out: list[LeftOut] = []
     waiting: dict[str, Found] = {}  # excluded folders: packed only if something below them is
     pending: list[tuple[str, int]] = [("", 0)]
+    installed: str | None = None
     while pending:
         folder, state = pending.pop()
         names = _list(root, folder)
+        if not folder and not above and not _NPM_LOCKS.isdisjoint(names):
+            installed = _INSTALLED
         if folder and "pyvenv.cfg" in names and not rules.wants(folder):
             found.pop(folder, None)
             waiting.pop(folder, None)
@@ -83,7 +89,9 @@ def walk(root: int, rules: ignore.Rules, *, leave_out: frozenset[str], folders: 
         for name, seen in names.items():
             path = f"{folder}/{name}" if folder else name
             is_folder = stat.S_ISDIR(seen.mode)
-            reason = _reason(path, name, is_folder, leave_out, folders)
+            reason = _reason(path, name, is_folder, leave_out, folders, above)
+            if reason is None and is_folder and name == "node_modules":
+                reason = installed
             if reason is not None and not (reason not in _FINAL and rules.wants(path)):
                 left_out.append(LeftOut(path, reason))
                 continue
@@ -94,7 +102,7 @@ def walk(root: int, rules: ignore.Rules, *, leave_out: frozenset[str], folders: 
                 if not excluded or rules.may_include_below(path):
                     pending.append((path, here))
             elif not excluded:
-                found[path] = _checked(root, path, seen)
+                found[path] = checked(root, path, seen)
     for path in list(found):
         parent = path.rpartition("/")[0]
         while parent and parent in waiting:
@@ -106,15 +114,21 @@ def walk(root: int, rules: ignore.Rules, *, leave_out: frozenset[str], folders: 
     )
 
 
-_FINAL = frozenset({ignore.OWN, "written or read by this build"})  # no ignore file brings these back
+# Beside one of these, node_modules folders are made anew from it.
+_NPM_LOCKS = frozenset({"package-lock.json", "npm-shrinkwrap.json"})
+_INSTALLED = "installed anew from the lock"
+BUILT = "written or read by this build"
+_FINAL = frozenset({ignore.OWN, BUILT})  # no ignore file brings these back
 
 
-def _reason(path: str, name: str, is_folder: bool, leave_out: frozenset[str], folders: frozenset[str]) -> str | None:
+def _reason(
+    path: str, name: str, is_folder: bool, leave_out: frozenset[str], folders: frozenset[str], above: str
+) -> str | None:
     if path in leave_out:
-        return "written or read by this build"
+        return BUILT
     if is_folder and name in folders:
         return "dependencies of another kind of application"
-    return ignore.builtin(path, is_folder)
+    return ignore.builtin(f"{above}/{path}" if above else path, is_folder)
 
 
 def _list(root: int, folder: str) -> dict[str, Seen]:
@@ -145,7 +159,7 @@ def _decoded(folder: str, name: str) -> str:
         ) from error
 
 
-def _checked(root: int, path: str, seen: Seen) -> Found:
+def checked(root: int, path: str, seen: Seen) -> Found:
     """A file or symlink that may be packed; raises for anything else."""
     if stat.S_ISREG(seen.mode):
         return Found(path, seen)

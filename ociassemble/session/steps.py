@@ -100,6 +100,9 @@ class Steps:
                 self.lock_path(request),
                 cache_folder(self._session.environment, self._session.options.cache_dir),
             ],
+            add=settings.add,
+            # Settings come with the folder, from whomever; what is typed may name any file of this machine.
+            add_anywhere=bool(request.flags.get("add")),
             home=self._session.environment.home,
             jobs=self._session.jobs,
             progress=self._session.progress,
@@ -260,9 +263,7 @@ class Steps:
         self._once(f"layers: {', '.join(dict.fromkeys(codec(plan).identity for plan in plans))}")
 
         def file(item: FileItem) -> Content:
-            packed = tree.packed(item.source)
-            assert packed is not None, "plans name packed files only"
-            return tree.content(packed)
+            return tree.source(item.source)
 
         return build_layers(
             plans,

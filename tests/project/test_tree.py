@@ -72,6 +72,16 @@ def test_modes(tmp_path: Path, on_disk: int, in_image: int) -> None:
     assert tree.packed("d") == TreeFile("d", "directory", 0o755)
 
 
+@pytest.mark.spec("PACK-10")
+def test_private_files_are_told(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b", "c", "d", "open")
+    for name in "abcd":
+        (tmp_path / name).chmod(0o640)
+    assert trees.read(tmp_path).notices() == (
+        "readable for everyone in the image, though not here: a, b, c and 1 more",
+    )
+
+
 @pytest.mark.spec("PACK-11")
 def test_hard_links_are_files(tmp_path: Path) -> None:
     make(tmp_path, "a")
