@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ociassemble.errors import ProjectError, UsageError
 from ociassemble.kinds.directory import Directory
+from ociassemble.kinds.node import Node
 from ociassemble.kinds.protocol import ApplicationKind, Recognition
 from ociassemble.kinds.python import Python
 from ociassemble.project.tree import ProjectTree
 
 # In the order in which they are asked; `directory` takes whatever nobody else wants.
-KINDS: tuple[ApplicationKind, ...] = (Python(), Directory())
-_PLANNED = ("node", "java", "binary")
+KINDS: tuple[ApplicationKind, ...] = (Python(), Node(), Directory())
+_PLANNED = ("java", "binary")
 
 
 class KindError(ProjectError):

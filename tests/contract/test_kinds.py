@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -10,7 +11,10 @@ import pytest
 
 from ociassemble.kinds.protocol import ApplicationKind, Resolution, ResolveRequest
 from ociassemble.kinds.registry import KINDS
+from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
+from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.facts import NodeFacts
 from ociassemble.plan.plan import ApplicationPlan, LayerPlan, artifacts_of, document, places_of
 from ociassemble.project import tree
 from ociassemble.project.settings import Settings
@@ -19,6 +23,9 @@ from tests.kinds.python import samples
 
 # A folder that each kind claims, whose code ends the process when anybody imports it.
 BOMB = "import os\nos._exit(77)\n"
+# A base with an interpreter for each.
+BASE = dataclasses.replace(samples.distroless(), node=NodeFacts(interpreter="/nodejs/bin/node", version="24.11.1"))
+NODE_BOMB = "process.exit(77)\n"
 FOLDERS: dict[str, dict[str, str | bytes]] = {
     "python": {
         "main.py": BOMB,
@@ -26,6 +33,15 @@ FOLDERS: dict[str, dict[str, str | bytes]] = {
         "pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n[build-system]\nrequires = ["hatchling"]\n',
         "setup.py": BOMB,
         "src/shop/__init__.py": BOMB,
+    },
+    "node": {
+        "package.json": '{"name": "shop", "dependencies": {"demo": "^1.0.0"}, "scripts": {"start": "node server.js"}}',
+        "package-lock.json": """{
+            "name": "shop", "lockfileVersion": 3, "packages": {
+                "": {"name": "shop", "dependencies": {"demo": "^1.0.0"}},
+                "node_modules/demo": {"version": "1.0.0", "integrity": "sha512-AAAA", "bin": {"demo": "cli.js"}}}}""",
+        "server.js": NODE_BOMB,
+        "lib/index.js": NODE_BOMB,
     },
     "directory": {"index.html": "<p>", "assets/style.css": "p {}", "run.py": BOMB},
 }
@@ -44,10 +60,17 @@ def folder(kind: ApplicationKind, root: Path) -> ProjectTree:
     return samples.project(root, FOLDERS[kind.name])
 
 
+def resolution(project: ProjectTree, request: ResolveRequest) -> Resolution:
+    if request.ecosystem == "python":
+        return Resolution("pylock", LOCK)
+    artifact = ArtifactRef(Digest.of(b"demo"), 3, "demo-1.0.0.tgz")
+    return Resolution(request.form, project.text(request.primary), {"sha512-AAAA": artifact})
+
+
 def planned(kind: ApplicationKind, project: ProjectTree, settings: Settings | None = None) -> ApplicationPlan:
-    settings, facts = settings or Settings(), samples.distroless()
+    settings, facts = settings or Settings(), BASE
     request = kind.request(project, settings, facts)
-    packages = () if request is None else kind.select(request, Resolution("pylock", LOCK), facts)
+    packages = () if request is None else kind.select(request, resolution(project, request), facts)
     return kind.plan(project, settings, facts, packages)
 
 
@@ -83,7 +106,7 @@ def test_its_request_names_files_that_are_there(kind: ApplicationKind, tmp_path:
     assert isinstance(request, ResolveRequest) and request.primary in request.inputs
     assert len(set(request.inputs)) == len(request.inputs)
     assert all(project.has(path) and not path.startswith(("/", "..")) for path in request.inputs)
-    with_facts = kind.request(project, Settings(), samples.distroless())
+    with_facts = kind.request(project, Settings(), BASE)
     assert with_facts is not None and with_facts.inputs == request.inputs
 
 
