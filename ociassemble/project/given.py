@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ociassemble.errors import ProjectError
-from ociassemble.project import ignore, inside
+from ociassemble.project import ignore, inside, names
 from ociassemble.project import walk as walking
 from ociassemble.project.addition import Addition
 from ociassemble.project.inside import Seen
@@ -187,7 +187,7 @@ def _from_disk(reader: Reader, root: int, place: str, folder: Path, shown: str, 
     finally:
         if below >= 0:
             os.close(below)
-    walking.check_names(found)
+    names.check_names(found)
     single = below < 0
 
     def called(path: str) -> str:

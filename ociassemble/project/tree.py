@@ -16,7 +16,7 @@ from ociassemble import _pool
 from ociassemble.errors import ProjectError
 from ociassemble.oci.digest import Digest
 from ociassemble.progress import Progress
-from ociassemble.project import addition, ignore, inside, secrets
+from ociassemble.project import addition, ignore, inside, names, secrets
 from ociassemble.project import walk as walking
 from ociassemble.project.given import Given, Place, Reader
 from ociassemble.project.packed import TreeFile as TreeFile
@@ -154,7 +154,7 @@ def read(
         rules, named = _rules(descriptor, folder, ignorefile)
         outputs = frozenset(_below(folder, [*leave_out, *([ignorefile] if ignorefile else [])]))
         walk = walking.walk(descriptor, rules, leave_out=outputs, folders=frozenset(dependency_folders))
-        walking.check_names(walk.found)
+        names.check_names(walk.found)
         files = [item for item in walk.found if item.is_file]
         total = sum(item.seen.size for item in files)
         with progress.task("hash", "reading the project", total) as task:
@@ -175,7 +175,7 @@ def read(
             ).read(additions)
         findings = [*walking.secrets_in(walk.found, hashed), *more.secrets]
         secrets.refuse(findings, allow_secrets, named or IGNORE_FILES[0])
-        warnings = walking.twins(walk.found) + _dangling(descriptor, packed)
+        warnings = names.twins(walk.found) + names.unseen(walk.found) + _dangling(descriptor, packed)
     return ProjectTree(
         root=folder,
         files=packed,

@@ -188,31 +188,6 @@ def checked(root: int, path: str, seen: Seen) -> Found:
     return Found(path, seen, target)
 
 
-def check_names(found: list[Found]) -> None:
-    """Raise for names that mean something else in a layer."""
-    for item in found:
-        if item.path.rpartition("/")[2].startswith(".wh."):
-            raise FileNameError(
-                f"`{item.path}` is named like a whiteout: in a layer it would delete a file",
-                hint="rename it, or leave it out with an ignore file",
-            )
-
-
-def twins(found: list[Found]) -> list[str]:
-    """Warnings for paths that are one and the same on hosts that ignore case or normalise Unicode."""
-    import unicodedata
-
-    first: dict[str, str] = {}
-    warnings: list[str] = []
-    for item in found:
-        folded = item.path if item.path.isascii() else unicodedata.normalize("NFC", item.path)
-        other = first.setdefault(folded.casefold(), item.path)
-        # Only where the folder is one and the same: its own twin is told already.
-        if other != item.path and other.rpartition("/")[0] == item.path.rpartition("/")[0]:
-            warnings.append(f"`{other}` and `{item.path}` differ only in case or Unicode form")
-    return sorted(warnings)
-
-
 _BATCH_FILES = 64
 _BATCH_BYTES = 8 << 20
 

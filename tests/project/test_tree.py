@@ -183,6 +183,33 @@ def test_case_twins_and_dangling_links_are_warnings(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.spec("PACK-14")
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        (("stra\u00dfe", "STRASSE"), 1),
+        (("\u212bngstrom", "\u00c5ngstrom", "A\u030angstrom"), 2),  # the sign, the letter, the letter in two parts
+        (("\ufb01le", "file"), 1),  # a ligature folds to its letters
+        (("\u0130x", "ix", "\u0131x"), 0),  # Turkish letters are letters of their own
+        (("a", "\u0430"), 0),  # Latin and Cyrillic look the same and are not
+        (("x/a", "y/A"), 0),
+        (("D/x", "d/x"), 1),
+    ],
+)
+def test_twins(tmp_path: Path, names: tuple[str, ...], count: int) -> None:
+    tree = trees.read(make(tmp_path, *names))
+    assert len(tree.warnings) == count
+    assert {file.path for file in tree.files} >= set(names)  # as they are
+
+
+@pytest.mark.spec("PACK-14")
+def test_control_characters_in_names_are_told(tmp_path: Path) -> None:
+    make(tmp_path, "a\nb", "\x1b[2J", "c\u0085", "fine \u00e9")
+    assert trees.read(tmp_path).warnings == tuple(
+        f"the name '{name}' has control characters" for name in ("\\x1b[2J", "a\\nb", "c\\x85")
+    )
+
+
 @pytest.mark.spec("PACK-15")
 def test_the_folder_itself(tmp_path: Path) -> None:
     make(tmp_path, "file", "real/a")
