@@ -82,7 +82,10 @@ class Decoder(Protocol):
 
 
 class MembersReader(Reader):
-    """A sequence of one or more members (gzip), streams (xz, bzip2), each with its own header and trailer."""
+    """A sequence of one or more members (gzip), streams (xz, bzip2), each with its own header and trailer.
+
+    With `padded`, zeros may follow the last one.
+    """
 
     def __init__(
         self,
@@ -92,10 +95,13 @@ class MembersReader(Reader):
         errors: tuple[type[Exception], ...],
         magic: bytes,
         limit: int | None,
+        *,
+        padded: bool = False,
     ) -> None:
         super().__init__(stream, codec, limit)
         self._fresh = fresh
         self._magic = magic
+        self._padded = padded
         self._decoder: Decoder | None = None
         self._errors: tuple[type[Exception], ...] = (*errors, MemoryError)
         self._input = b""
@@ -137,6 +143,8 @@ class MembersReader(Reader):
             return False
         if not self._input:
             raise CompressionError(f"the {self._codec} stream is empty")
+        if self._padded and not self._first and self._only_zeros():
+            return False
         if not self._input.startswith(self._magic):
             what = "does not begin as one" if self._first else "is followed by other data"
             raise CompressionError(f"the {self._codec} stream {what}")
@@ -144,6 +152,14 @@ class MembersReader(Reader):
         self._first = False
         self._feed = _SIP
         return True
+
+    def _only_zeros(self) -> bool:
+        """Whether nothing but zeros is left; if so, it has been read."""
+        while not self._input.strip(b"\0"):
+            self._input = self._stream.read(_FEED)
+            if not self._input:
+                return True
+        return False
 
 
 class Frame(Protocol):

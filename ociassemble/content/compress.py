@@ -193,14 +193,15 @@ def sniff(prefix: bytes) -> str:
     return "zstd" if skippable(prefix) else "none"
 
 
-def open_reader(stream: BinaryIO, codec: str, *, limit: int | None = None) -> BinaryIO:
+def open_reader(stream: BinaryIO, codec: str, *, limit: int | None = None, padded: bool = False) -> BinaryIO:
     """`stream` decompressed, as a stream; closing it closes `stream`. More than `limit` bytes: `CompressionError`.
 
-    All members or frames are read. Bad data raises `CompressionError`, errors of `stream` come through as they are.
+    All members or frames are read. With `padded`, zeros may follow the last member of gzip. Bad data raises
+    `CompressionError`, errors of `stream` come through as they are.
     """
     source: Reader
     if codec == "gzip":
-        source = MembersReader(stream, codec, _GzipDecoder, (_zlib().error,), _MAGIC[codec], limit)
+        source = MembersReader(stream, codec, _GzipDecoder, (_zlib().error,), _MAGIC[codec], limit, padded=padded)
     elif codec == "xz":
         import lzma
 

@@ -104,7 +104,9 @@ def _unpacked(stream: BinaryIO) -> BinaryIO:
     stream.seek(0)
     if codec not in ("gzip", "none"):
         raise NpmPackageError(f"it is compressed with {codec}; npm packages are gzip-compressed tar archives")
-    return compress.open_reader(stream, codec, limit=max(MAX_SMALL, min(size * MAX_RATIO, MAX_UNPACKED)))
+    limit = max(MAX_SMALL, min(size * MAX_RATIO, MAX_UNPACKED))
+    # The first npms filled the last record of the compressed archive with zeros.
+    return compress.open_reader(stream, codec, limit=limit, padded=True)
 
 
 def _path(name: str) -> str:
