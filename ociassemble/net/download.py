@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ociassemble.content.store import Store
-from ociassemble.content.verify import DigestMismatchError, SizeMismatchError
+from ociassemble.content.verify import SizeMismatchError
 from ociassemble.errors import Error, IntegrityError, NetworkError, NotFoundError, OfflineError
 from ociassemble.net.errors import AnswerError, CutError, TimedOutError
 from ociassemble.net.response import Response
@@ -19,6 +19,20 @@ from ociassemble.progress import Progress
 MAX_UNSIZED = 8 << 30  # bytes: where nothing announced a size
 MAX_CUTS = 5  # in a row, without a byte in between
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+
+
+# Headers by the URL that is asked. They go along with a redirect only to a URL that is given the same ones.
+Headers = Callable[[str], Mapping[str, str]]
+
+
+class Check(Protocol):
+    """Another judge of a file's bytes than its sha256."""
+
+    def update(self, data: bytes, /) -> object: ...
+
+    def verify(self, what: str) -> None:
+        """Raise an `IntegrityError` that calls the file `what`, unless all that was seen is right."""
+        ...
 
 
 class Page(NamedTuple):
@@ -51,7 +65,7 @@ def fetch(
     *,
     label: str = "",
     progress: Progress | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Headers | None = None,
 ) -> int:
     """Bring the file `digest` into `store` and return its size in bytes; one that is there is not fetched again.
 
@@ -63,53 +77,88 @@ def fetch(
     if have is not None and (size is None or size < 0 or have == size):
         return have
     wanted = size if size is not None and size >= 0 else None
-    if not urls:
-        raise NotFoundError(f"nobody says where {label or digest} is")
-    failures: list[Error] = []
-    for url in urls:
-        try:
-            return _fetch_one(wire, url, digest, wanted, store, label or digest.short, progress or Progress(), headers)
-        except OfflineError:
-            raise
-        except (NetworkError, NotFoundError, IntegrityError) as error:
-            failures.append(error)
-        except Error as error:  # credentials at one index must not hide that another one has the file
-            if error.exit_code != 5:
-                raise
-            failures.append(error)
-    # Bytes that are not what they should be matter more than a server that has none.
-    failures.sort(key=lambda error: not isinstance(error, IntegrityError))
-    first = failures[0]
-    first.details = (*first.details, *(str(other) for other in failures[1:]))
-    raise first
+    one = _Download(wire, store, label or digest.short, progress or Progress(), headers, digest, wanted)
+    return one.first(urls)[1]
 
 
-def _fetch_one(
+def fetch_checked(
     wire: Wire,
-    url: str,
-    digest: Digest,
-    size: int | None,
+    urls: Sequence[str],
+    check: Callable[[], Check],
     store: Store,
+    *,
     label: str,
-    progress: Progress,
-    headers: Mapping[str, str] | None,
-) -> int:
-    def open_at(offset: int) -> Response:
-        extra = {"Range": f"bytes={offset}-"} if offset else {}
-        response = wire.request("GET", url, headers={**(headers or {}), **extra})
-        if response.status not in ((200, 206) if offset else (200,)):
-            raise wire.fail(response)
-        return response
+    progress: Progress | None = None,
+    headers: Headers | None = None,
+) -> tuple[Digest, int]:
+    """Bring a file into `store` of which another hash than its sha256 is known; returns its digest and size.
 
-    with progress.task("download", label, size) as task, store.ingest() as writer:
-        try:
-            for block in resuming(open_at, size, f"`{redact(url)}`"):
-                writer.write(block)
-                task.advance(len(block))
-            return writer.commit(digest, size)[1]
-        except (DigestMismatchError, SizeMismatchError) as error:
-            error.details = (*error.details, f"from `{redact(url)}`")
-            raise
+    As `fetch`; the bytes of each URL are shown to a fresh `check` as they come, which judges them before they are kept.
+    """
+    return _Download(wire, store, label, progress or Progress(), headers, None, None, check).first(urls)
+
+
+class _Download(NamedTuple):
+    """One file on its way into the store."""
+
+    wire: Wire
+    store: Store
+    label: str
+    progress: Progress
+    headers: Headers | None
+    digest: Digest | None
+    size: int | None
+    check: Callable[[], Check] | None = None
+
+    def first(self, urls: Sequence[str]) -> tuple[Digest, int]:
+        """From the first of `urls` that has the right bytes."""
+        if not urls:
+            raise NotFoundError(f"nobody says where {self.label} is")
+        failures: list[Error] = []
+        for url in urls:
+            try:
+                return self._one(url)
+            except OfflineError:
+                raise
+            except (NetworkError, NotFoundError, IntegrityError) as error:
+                failures.append(error)
+            except Error as error:  # credentials at one index must not hide that another one has the file
+                if error.exit_code != 5:
+                    raise
+                failures.append(error)
+        # Bytes that are not what they should be matter more than a server that has none.
+        failures.sort(key=lambda error: not isinstance(error, IntegrityError))
+        first = failures[0]
+        first.details = (*first.details, *(str(other) for other in failures[1:]))
+        raise first
+
+    def _one(self, url: str) -> tuple[Digest, int]:
+        headers = self.headers or (lambda url: {})
+        own = headers(url)
+
+        def open_at(offset: int) -> Response:
+            extra = {"Range": f"bytes={offset}-"} if offset else {}
+            response = self.wire.request(
+                "GET", url, headers={**own, **extra}, within=lambda there: headers(there) == own
+            )
+            if response.status not in ((200, 206) if offset else (200,)):
+                raise self.wire.fail(response)
+            return response
+
+        check = self.check() if self.check is not None else None
+        with self.progress.task("download", self.label, self.size) as task, self.store.ingest() as writer:
+            try:
+                for block in resuming(open_at, self.size, f"`{redact(url)}`"):
+                    if check is not None:
+                        check.update(block)
+                    writer.write(block)
+                    task.advance(len(block))
+                if check is not None:
+                    check.verify(self.label)
+                return writer.commit(self.digest, self.size)
+            except IntegrityError as error:
+                error.details = (*error.details, f"from `{redact(url)}`")
+                raise
 
 
 def resuming(open_at: Callable[[int], Response], size: int | None, what: str) -> Iterator[bytes]:

@@ -79,12 +79,14 @@ class Wire:
         body: bytes | Body | None = None,
         retry: bool | None = None,
         follow: bool = True,
+        within: Callable[[str], bool] | None = None,
     ) -> Response:
         """Ask once, or more often where that is safe; any status is returned, the caller judges it.
 
         `retry` None means: GET, HEAD, DELETE, and bodies of bytes in a PUT. `user:password@` in `url` becomes an
-        Authorization header, which like all headers of the caller stays within the URL's origin. Raises
-        `UnreachableError` where no connection came about, other `NetworkError`s, `OfflineError`.
+        Authorization header, which like all headers of the caller stays within the URL's origin, and on a redirect
+        also within the URLs that `within` says yes to. Raises `UnreachableError` where no connection came about, other
+        `NetworkError`s, `OfflineError`.
         """
         url, authorization = without_userinfo(url)
         asked = origin(url)
@@ -103,7 +105,7 @@ class Wire:
             self._gate.wait(asked)
             last = attempt == attempts
             try:
-                response = self._walk(method, url, asked, sent, body, follow=follow)
+                response = self._walk(method, url, asked, sent, body, follow=follow, within=within)
             except UnreachableError:
                 # The first contact decides whether a host is there at all; nobody wants to wait for that five times.
                 if last or asked not in self._answered:
@@ -151,6 +153,7 @@ class Wire:
         body: bytes | Body | None,
         *,
         follow: bool,
+        within: Callable[[str], bool] | None,
     ) -> Response:
         """Ask, and follow redirects."""
         here = asked
@@ -163,7 +166,8 @@ class Wire:
             response.close(drain=False)
             url = redirect.target(url, method, response.status, location)
             there = origin(url)
-            headers = redirect.headers_for(headers, same_origin=there == here)
+            inside = there == here and (within is None or within(url))
+            headers = redirect.headers_for(headers, same_origin=inside)
             redirected = redirected or there != here
             here = there
         raise RedirectError(f"`{redact(url)}`: more than {redirect.MAX_HOPS} redirects")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ociassemble import _files
 from ociassemble.audit.prove import Finding
@@ -14,19 +13,17 @@ from ociassemble.base.resolve import BaseImage, Resolver
 from ociassemble.content import compress
 from ociassemble.content.codec import Codec
 from ociassemble.errors import UsageError
-from ociassemble.kinds.protocol import Resolution, ResolveRequest
 from ociassemble.layer.build import BuiltLayer, Materials, build_layers
 from ociassemble.layer.entry import Content
-from ociassemble.lock.application import MAX_LOCK, Application, fresh_lock, read_lock, refused
+from ociassemble.lock.application import Application, fresh_lock, refused
 from ociassemble.lock.freshness import stale
 from ociassemble.lock.held import hold
-from ociassemble.lock.packages import Host, Packages
+from ociassemble.lock.packages import Packages
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.created import CONSTANT, rfc3339
-from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.lock import FILENAME, Lock, LockedPlatform
 from ociassemble.plan.locked import LockedFacts
 from ociassemble.plan.plan import FileItem, LayerPlan, Reason
@@ -38,11 +35,9 @@ from ociassemble.session import Session
 from ociassemble.session.created import stated_time
 from ociassemble.session.environment import cache_folder
 from ociassemble.session.request import BuildRequest, from_spec
+from ociassemble.session.supplies import Supplies
 from ociassemble.transports.locate import locate
 from ociassemble.transports.protocols import Destination, Source
-
-if TYPE_CHECKING:
-    from ociassemble.sources.index_settings import IndexSettings
 
 
 class Steps:
@@ -177,74 +172,11 @@ class Steps:
     def packages(self, request: BuildRequest, application: Application, settings: Settings) -> Packages:
         """What answers which packages an application has, and fetches them."""
         return Packages(
-            Host(
-                index=lambda: self._index(application, settings),
-                resolve=lambda asked, facts, index: self._resolve(request, application, asked, facts, index),
-                wire=lambda: self._session.wire,
-                store=self._session.store,
-                progress=self._session.progress,
-                jobs=self._session.transfers,
-            ),
             application,
-        )
-
-    def _resolve(
-        self,
-        request: BuildRequest,
-        application: Application,
-        asked: ResolveRequest,
-        facts: BaseFacts,
-        index: IndexSettings,
-    ) -> Resolution:
-        from ociassemble.layer.wheel import wheel_name
-        from ociassemble.lock.resolve import Upgrade, resolve
-
-        environment = self._session.environment
-        before = read_lock(self.lock_path(request)) if request.keep else None
-        locked = [package for item in before.platforms.values() for package in item.packages] if before else []
-        return resolve(
-            asked,
-            lambda path: application.tree.bytes_of(path, MAX_LOCK),
-            minor=facts.python.minor if facts.python else "",
-            index=index,
-            environment=environment.variables,
-            home=environment.home,
-            python=environment.python,
-            prefix=environment.prefix,
-            trust=self._session.trust,
-            offline=self._session.options.offline,
-            wheels={wheel_name(path.name).name: path for path in application.settings.wheels},
-            previous=locked,
-            upgrade=Upgrade(names=request.upgrade),
+            Supplies(self._session).of(request, application, self.lock_path(request)),
+            store=self._session.store,
             progress=self._session.progress,
         )
-
-    def _index(self, application: Application, settings: Settings) -> IndexSettings:
-        from ociassemble.lock import uv
-        from ociassemble.net.url import redact
-        from ociassemble.sources import index_settings
-
-        environment, tree = self._session.environment, application.tree
-        inputs = application.request.inputs if application.request else ()
-        names = [name for name in ("uv.toml", "pyproject.toml", *inputs) if tree.has(name)]
-        found = index_settings.discover(
-            index_url=settings.python.index_url,
-            extra_index_urls=settings.python.extra_index_urls,
-            find_links=settings.python.find_links,
-            environment=environment.variables,
-            home=environment.home,
-            prefix=environment.prefix,
-            folder=tree.root,
-            project={name: tree.bytes_of(name, MAX_LOCK) for name in names},
-        )
-        if found.by != "default":
-            # Without a lock the index says which bytes are right: nobody should have to guess who chose it.
-            places = [redact(index.url) for index in found.indexes] + [redact(link) for link in found.find_links]
-            self._session.progress.info(f"packages from {', '.join(places) or 'nowhere'} ({found.by} says so)")
-        if self._session.options.offline:
-            return found
-        program = uv.find(environment=environment.variables, prefix=environment.prefix, python=environment.python)
-        return index_settings.complete(found, program, python=environment.python, environment=environment.variables)
 
     def layers(
         self,
@@ -270,7 +202,11 @@ class Steps:
             codec=codec,
             store=self._session.store,
             fetch=fetch,
-            materials=Materials(artifact=lambda ref: self._session.store.open_seekable(ref.digest), file=file),
+            materials=Materials(
+                artifact=lambda ref: self._session.store.open_seekable(ref.digest),
+                file=file,
+                scratch=self._session.store.scratch,
+            ),
             use_records=request.use_cache,
             jobs=self._session.jobs,
             progress=self._session.progress,

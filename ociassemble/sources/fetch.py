@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ociassemble import _pool
 from ociassemble.content.store import Store
-from ociassemble.net.download import fetch
+from ociassemble.net.download import Headers, fetch
 from ociassemble.net.wire import Wire
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
@@ -16,7 +16,14 @@ Locate = Callable[[Sequence[ArtifactRef]], Mapping[Digest, Sequence[str]]]
 
 
 def bring(
-    artifacts: Sequence[ArtifactRef], locate: Locate, *, wire: Wire, store: Store, progress: Progress, jobs: int
+    artifacts: Sequence[ArtifactRef],
+    locate: Locate,
+    *,
+    wire: Wire,
+    store: Store,
+    progress: Progress,
+    jobs: int,
+    headers: Headers | None = None,
 ) -> None:
     """Make all `artifacts` be in `store`. `locate` says where the missing ones are, and is asked only for those."""
     missing = [item for item in artifacts if not _here(item, store)]
@@ -34,6 +41,7 @@ def bring(
             store,
             label=artifact.filename,
             progress=progress,
+            headers=headers,
         )
 
     # The largest first: the longest download should not be the last to begin.

@@ -173,7 +173,7 @@ def test_an_interrupt_leaves_nothing(server: ScriptedServer, wire: Wire, store: 
 
 def test_headers_go_along(server: ScriptedServer, wire: Wire) -> None:
     server.on("GET", "/f", Answer(body=DATA, cut=9), Answer(body=DATA))
-    fetch(wire, [f"{server.url}/f"], DIGEST, None, MemoryStore(), headers={"X-A": "b"})
+    fetch(wire, [f"{server.url}/f"], DIGEST, None, MemoryStore(), headers=lambda url: {"X-A": "b"})
     assert [request.headers["x-a"] for request in server.requests] == ["b", "b"]
 
 

@@ -1,0 +1,341 @@
+"""npm's own configuration: which registry, for which scope, with which credential (specs/behaviour/npm.md, NPM-20 on).
+
+Environment (`npm_config_*`), the project's .npmrc, the user's, the global one: key by key, the first that has it wins,
+as npm has it. What npm would follow and we do not is told, never silently dropped.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from ociassemble import _run
+from ociassemble.errors import Error, UsageError
+from ociassemble.net.url import is_loopback, origin, redact, without_userinfo
+
+Read = Callable[[Path], "bytes | None"]  # a file's bytes, None where there is none
+
+_ENVIRONMENT = re.compile(r"npm_config_", re.IGNORECASE)
+_VARIABLE = re.compile(r"(?<!\\)(\\*)\$\{([^${}?]+)(\?)?\}")
+_LINE = re.compile(r"([^=]+)(?:=(.*))?", re.DOTALL)
+_CREDENTIAL = re.compile(r"(//.+):(_authToken|_auth|username|_password|certfile|keyfile)", re.DOTALL)
+_SECRETS = ("_authToken", "_auth", "_password")
+_ANSWER = re.compile(r"^(https?://\S+)\s*$", re.MULTILINE)
+_INSTEAD = {
+    "cafile": "pass `--ca-file FILE`",
+    "ca": "pass `--ca-file FILE`",
+    "strict-ssl": "pass `--ca-file FILE` with the certificate of the server's authority",
+    "proxy": "set HTTP_PROXY",
+    "https-proxy": "set HTTPS_PROXY",
+    "noproxy": "set NO_PROXY",
+}
+_MAX_FILE = 1 << 20  # bytes
+
+
+class NpmSettingError(UsageError):
+    """npm's configuration cannot be followed, or names no registry where one is needed."""
+
+    code = "usage.npm"
+
+
+class Credential(NamedTuple):
+    """An Authorization header, and the part of the web it is for: `//host[:port]/path`, without a slash at its end."""
+
+    place: str
+    header: str
+
+    def covers(self, url: str) -> bool:
+        """Whether `url` is at or below the place, whatever its scheme."""
+        place = _place(url)
+        return place == self.place or place.startswith(self.place + "/")
+
+    def __repr__(self) -> str:
+        return f"Credential({self.place!r})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NpmSettings:
+    """What npm would ask. URLs have neither userinfo nor a slash at their ends; `registry` "" means that nobody says.
+
+    `by` says who named the registry ("`.npmrc`"), `notes` what was found and is not followed.
+    """
+
+    registry: str = ""
+    by: str = ""
+    scopes: Mapping[str, str] = field(default_factory=dict)  # "@scope" -> URL
+    credentials: tuple[Credential, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def registry_of(self, package: str) -> str:
+        """The registry of a package by its name; "" where nobody says."""
+        scope, slash, _ = package.partition("/")
+        return self.scopes.get(scope, self.registry) if slash else self.registry
+
+    def headers(self, url: str) -> dict[str, str]:
+        """The headers to ask `url` with: those of the credential for the nearest place above it, if any.
+
+        A credential goes in clear only to this machine, or to a host whose configured registry is in clear.
+        """
+        try:
+            where = origin(url)
+            found = [item for item in self.credentials if item.covers(url)]
+        except Error:
+            return {}
+        registries = {origin(url) for url in (self.registry, *self.scopes.values()) if url}
+        if where.scheme == "http" and not is_loopback(where.host) and where not in registries:
+            return {}
+        nearest = max(found, key=lambda item: len(item.place), default=None)
+        return {} if nearest is None else {"Authorization": nearest.header}
+
+
+def discover(
+    *, environment: Mapping[str, str], home: Path, folder: Path, node: Path | None = None, read: Read | None = None
+) -> NpmSettings:
+    """The configuration for the project in `folder`. `node` is the installed Node, which npm's global file lies beside.
+
+    Raises `NpmSettingError`.
+    """
+    read = read or read_file
+    values: dict[str, tuple[str, str]] = {}  # key -> value, where it is
+    for place, table in _tables(environment, home, folder, node, read):
+        for key, value in table.items():
+            values.setdefault(key, (value, place))
+    return _settings(values)
+
+
+def ask_default(npm: str, *, environment: Mapping[str, str], folder: Path) -> str:
+    """The registry that the installed npm uses where nobody names one; it is run in `folder`, which has no settings."""
+    argv = [npm, "config", "get", "registry"]
+    done = _run.run(argv, environment=environment, folder=folder, timeout=60, check=False)
+    found = _ANSWER.search(done.stdout.decode("utf-8", "replace"))
+    if done.returncode != 0 or not found:
+        raise no_registry("npm does not tell which one it uses")
+    return _url(found[1], "what npm says")[0]
+
+
+def no_registry(why: str) -> NpmSettingError:
+    """The error where nothing names a registry and one is needed."""
+    return NpmSettingError(
+        f"no npm registry is configured, and {why}",
+        hint="write `registry=URL` into the project's .npmrc, or set npm_config_registry",
+    )
+
+
+def read_file(path: Path) -> bytes | None:
+    """The bytes of a file of settings, None where there is none that we may read."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_FILE + 1) if path.is_file() else None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+        return None
+    except (OSError, ValueError) as error:
+        raise NpmSettingError(f"`{path}` cannot be read: {error}") from error
+    if data is not None and len(data) > _MAX_FILE:
+        raise NpmSettingError(f"`{path}` has more than {_MAX_FILE} bytes")
+    return data
+
+
+# ------------------------------------------------------------------------------------------------ where it is written
+
+
+def _tables(
+    environment: Mapping[str, str], home: Path, folder: Path, node: Path | None, read: Read
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each place's keys, the most important place first."""
+    stated = dict(_from_environment(environment))
+    yield "the environment", stated
+    user_file = Path(stated.get("userconfig") or home / ".npmrc")
+    tables = [("the project's .npmrc", _parsed(read(folder / ".npmrc"), environment))]
+    if user_file != folder / ".npmrc":
+        tables.append((f"`{user_file}`", _parsed(read(user_file), environment)))
+    yield from tables
+    said = [table for _, table in (("", stated), *tables)]
+    for path in _global_files(said, environment, node):
+        data = read(path)
+        if data is not None:
+            yield f"`{path}`", _parsed(data, environment)
+            return
+
+
+def _global_files(tables: list[dict[str, str]], environment: Mapping[str, str], node: Path | None) -> list[Path]:
+    for table in tables:
+        if table.get("globalconfig"):
+            return [Path(table["globalconfig"])]
+    prefix = next((table["prefix"] for table in tables if table.get("prefix")), environment.get("PREFIX", ""))
+    if not prefix and node is not None:
+        prefix = str(node.resolve().parent.parent)
+    if not prefix:
+        return []
+    # Debian's npm has moved its own out of /usr.
+    return [Path(prefix) / "etc" / "npmrc", *([Path("/etc/npmrc")] if prefix == "/usr" else [])]
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in sorted(environment.items()):
+        if _ENVIRONMENT.match(name) and value:
+            key = name[len("npm_config_") :]
+            if not key.startswith("//"):
+                key = (key[:1] + key[1:].replace("_", "-")).lower()
+            yield key, _expanded(value, environment)
+
+
+def _parsed(data: bytes | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """The keys of an ini file before its first section; of lists the last item. What npm cannot read it skips."""
+    table: dict[str, str] = {}
+    for line in re.split(r"[\r\n]+", (data or b"").decode("utf-8", "replace").removeprefix("\ufeff")):
+        text = line.strip()
+        if not text or text[0] in ";#":
+            continue
+        if text[0] == "[" and text[-1] == "]":
+            break
+        found = _LINE.fullmatch(line)
+        if found:
+            key = _expanded(_plain(found[1]).removesuffix("[]"), environment)
+            table[key] = "true" if found[2] is None else _expanded(_plain(found[2]), environment)
+    return table
+
+
+def _plain(text: str) -> str:
+    """A key or value without its quotes, escapes and trailing comment."""
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        quoted = text[1:-1] if text[0] == "'" else text
+        try:
+            value = json.loads(quoted)
+        except (ValueError, RecursionError):
+            return quoted
+        return value if isinstance(value, str) else quoted
+    plain = ""
+    escaped = False
+    for character in text:
+        if escaped:
+            plain += character if character in "\\;#" else "\\" + character
+            escaped = False
+        elif character in ";#":
+            break
+        elif character == "\\":
+            escaped = True
+        else:
+            plain += character
+    return (plain + "\\" * escaped).strip()
+
+
+def _expanded(text: str, environment: Mapping[str, str]) -> str:
+    """`${NAME}` replaced by the variable; one that is not set stays as it is, or is empty as `${NAME?}`."""
+
+    def value(found: re.Match[str]) -> str:
+        escapes, name, optional = found.groups()
+        if len(escapes) % 2:
+            return found[0][(len(escapes) + 1) // 2 :]
+        return escapes[len(escapes) // 2 :] + environment.get(name, "" if optional else f"${{{name}}}")
+
+    return _VARIABLE.sub(value, text)
+
+
+# ------------------------------------------------------------------------------------------------ what it means
+
+
+def _settings(values: Mapping[str, tuple[str, str]]) -> NpmSettings:
+    notes: list[str] = []
+    credentials: list[Credential] = []
+    registry, by = values.get("registry", ("", ""))
+    scopes: dict[str, str] = {}
+    urls = {key: value for key, value in values.items() if key == "registry" or _is_scope(key)}
+    for key, (text, place) in urls.items():
+        if text in ("", "true"):
+            continue
+        url, credential = _url(text, place)
+        credentials += [credential] if credential else []
+        if key == "registry":
+            registry = url
+        else:
+            scopes[key.partition(":")[0]] = url
+    for key, (text, place) in values.items():
+        if key in _SECRETS:
+            notes.append(f"`{key}` in {place} belongs to no host and is not used: write `//HOST/:{key}=...`")
+        elif key in _INSTEAD and text and not (key == "strict-ssl" and text == "true"):
+            notes.append(f"`{key}` in {place} is not followed: {_INSTEAD[key]}")
+    credentials += _credentials(values, notes)
+    return NpmSettings(
+        registry="" if registry in ("", "true") else registry,
+        by=by,
+        scopes=scopes,
+        credentials=tuple(credentials),
+        notes=tuple(notes),
+    )
+
+
+def _is_scope(key: str) -> bool:
+    return key.startswith("@") and key.endswith(":registry")
+
+
+def _url(text: str, place: str) -> tuple[str, Credential | None]:
+    """A registry's URL without userinfo and slash, and the credential that the userinfo is."""
+    try:
+        clean, header = without_userinfo(text.strip())
+        origin(clean)
+    except Error as error:
+        raise NpmSettingError(
+            f"the npm registry `{redact(text)}` is no URL that can be asked ({place})",
+            hint="write `registry=https://HOST/`",
+        ) from error
+    clean = clean.partition("?")[0].partition("#")[0].rstrip("/")
+    return clean, Credential(_place(clean), header) if header else None
+
+
+def _credentials(values: Mapping[str, tuple[str, str]], notes: list[str]) -> Iterator[Credential]:
+    """The credentials by place; of one place the token is preferred, as npm has it."""
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for key, value in values.items():
+        match = _CREDENTIAL.fullmatch(key)
+        if match and value[0]:
+            found.setdefault(match[1].rstrip("/"), {})[match[2]] = value
+    for written, parts in found.items():
+        where = next(iter(parts.values()))[1]
+        if "certfile" in parts or "keyfile" in parts:
+            notes.append(
+                f"the client certificate for `{written}` in {where} is not used: only tokens and passwords are"
+            )
+        missing = sorted({name[2] for value, _ in parts.values() for name in _VARIABLE.finditer(value)})
+        if missing:
+            notes.append(f"`{missing[0]}` is not set: the credential for `{written}` in {where} is not used")
+            continue
+        header = _header({name: value for name, (value, _) in parts.items()})
+        if header is None and parts.keys() & set(_SECRETS):
+            notes.append(f"the credential for `{written}` in {where} cannot be read, and is not used")
+        elif header is not None:
+            try:
+                yield Credential(_place(f"https:{written}"), header)
+            except Error:
+                notes.append(f"`{written}` in {where} is no host: its credential is not used")
+
+
+def _header(parts: Mapping[str, str]) -> str | None:
+    if token := parts.get("_authToken"):
+        header = f"Bearer {token}"
+    elif encoded := parts.get("_auth"):
+        header = f"Basic {encoded}"
+    elif "username" in parts and "_password" in parts:
+        try:
+            password = base64.b64decode(parts["_password"] + "==", validate=False)
+        except (binascii.Error, ValueError):
+            return None
+        header = "Basic " + base64.b64encode(parts["username"].encode() + b":" + password).decode("ascii")
+    else:
+        return None
+    return header if header.isascii() and header.isprintable() else None
+
+
+def _place(url: str) -> str:
+    """`//host[:port]/path` of a URL, with escapes and dots of the path resolved, without a slash at its end."""
+    where = origin(url)
+    path = posixpath.normpath(unquote(urlsplit(url).path) or "/")
+    return f"//{where.authority}/{path.strip('/')}".rstrip("/")
