@@ -300,9 +300,14 @@ def remove_tree(path: Path) -> None:
         raise translate(error, path, "remove") from error
 
 
+def temporary_folder() -> Path:
+    """Where temporary files go that need no place of their own: TMPDIR."""
+    return Path(tempfile.gettempdir())
+
+
 def spooled(chunks: Iterable[bytes]) -> BinaryIO:
     """`chunks` in a file that has no name, for reading at any place: it is gone with its last reader, or with us."""
-    folder = Path(tempfile.gettempdir())
+    folder = temporary_folder()
     try:
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (the caller closes it)
     except OSError as error:

@@ -19,6 +19,8 @@ from ociassemble.cli.start import session
 @shaping
 @click.option("-t", "--tag", multiple=True, metavar="REF", help="A name for the result; repeatable.")
 @click.option("--push", is_flag=True, help="Push every -t.")
+@click.option("--load", is_flag=True, help="Load it into docker, podman or containerd of this host.")
+@click.option("--runtime", default="", metavar="NAME", help="With --load: docker, podman, containerd[:NS], kind, ...")
 @click.option("-o", "--output", multiple=True, metavar="SPEC", help="oci:DIR[:TAG], oci-archive:FILE, ...")
 @click.option("--image-refs", type=click.Path(path_type=Path), metavar="FILE", help="Write the result's names there.")
 @click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest there.")
@@ -34,6 +36,8 @@ def build(
     /,
     tag: tuple[str, ...],
     push: bool,
+    load: bool,
+    runtime: str,
     output: tuple[str, ...],
     image_refs: Path | None,
     digest_file: Path | None,
@@ -45,14 +49,20 @@ def build(
 ) -> None:
     """Put the application in APP (a folder; default: this one) into an image.
 
-    Without --push and -o the image goes to the local store. Nothing is pushed without --push.
+    Without --push, --load and -o the image goes to the local store. Nothing is pushed without --push.
     """
     from ociassemble import _files
     from ociassemble.build import build as run
     from ociassemble.build import planned
 
     writes = tuple(path for path in (image_refs, digest_file, iidfile, metadata_file) if path is not None)
-    asked = replace(request(given), tags=tag, push=push, outputs=output, writes=writes)
+    asked = replace(request(given), tags=tag, push=push, load=load, runtime=runtime, outputs=output, writes=writes)
+    if form == "json" and any(text.partition(":")[2].startswith("-") or "dest=-" in text for text in output):
+        from ociassemble.errors import UsageError
+
+        raise UsageError(
+            "the archive and `--format json` both want standard output", hint="`--metadata-file FILE` instead"
+        )
     with session(ctx) as (this, console):
         if dry_run:
             plan = planned(asked, this)

@@ -68,7 +68,7 @@ def docker_pieces(image: Image, names: Sequence[Reference]) -> tuple[Piece, ...]
     table = [
         {
             "Config": blob_path(image.manifest.config.digest),
-            "RepoTags": [name.familiar for name in names] or None,
+            "RepoTags": [str(name) for name in names] or None,
             "Layers": [blob_path(layer.digest) for layer in image.manifest.layers],
         }
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ociassemble import _files, _run
 from ociassemble.content.blob import Blob
@@ -19,6 +20,7 @@ from ociassemble.oci.platform import Platform
 from ociassemble.progress import Progress
 from ociassemble.session import Session
 from ociassemble.transports.layout import LayoutDestination
+from ociassemble.transports.locate import locate
 from ociassemble.transports.protocols import Written
 from ociassemble.transports.transfer import write, write_all
 
@@ -52,8 +54,13 @@ def image_of(session: Session, node: Node, text: str, platform: str | None) -> I
 def copy(session: Session, source: str, destinations: list[str], platform: str | None) -> list[Written]:
     """Everything at `source`, to each destination; a tag is resolved once."""
 
+    if sum(text.startswith(("oci-archive:-", "docker-archive:-")) for text in destinations) > 1:
+        raise UsageError("two archives cannot both go to standard output", hint="name a file for one of them")
+
     def once() -> list[Written]:
-        places = [session.destination(text) for text in destinations]
+        named = locate(source).reference
+        names = (named._replace(digest=None),) if named is not None and named.tag else ()
+        places = [session.destination(text, names=names) for text in destinations]
         node = read(session, source, platform)
         return write_all(node, places, progress=session.progress, jobs=session.transfers)
 
@@ -132,7 +139,7 @@ def run(
     A name without a transport is looked up in the local store first, then in its registry.
     """
     from ociassemble.runtime.probe import probe
-    from ociassemble.runtime.request import Port
+    from ociassemble.runtime.request import Port, RunRequest
     from ociassemble.runtime.run import run as start
 
     path = session.environment.variables.get("PATH")
@@ -148,21 +155,16 @@ def run(
         )
     found = probe(lambda name: _run.find(name, path=path), root=os.geteuid() == 0)
     choices = [choice for choice in found if runtime in (None, choice.name)]
+
+    def lay_out(place: Path) -> str:
+        write(image.node, LayoutDestination(place, "run"), progress=Progress(), jobs=session.transfers)
+        return "run"
+
+    request = RunRequest(
+        image=image, lay_out=lay_out, args=args, env=dict(env), port=Port.parse(port) if port else None
+    )
     with _files.temporary_directory("ociassemble-run-") as folder:
-        layout = LayoutDestination(folder / "image", "run")
-        write(image.node, layout, progress=Progress(), jobs=session.transfers)
-        bundles = folder / "bundles"
-        _files.directory(bundles)
-        return start(
-            choices,
-            folder / "image",
-            "run",
-            port=Port.parse(port) if port else None,
-            args=args,
-            env=env,
-            folder=bundles,
-            progress=session.progress,
-        )
+        return start(choices, request, folder=folder, progress=session.progress)
 
 
 def _local_first(session: Session, text: str, platform: str | None) -> Image:

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from ociassemble import _files, _run
 from ociassemble.errors import ToolError
-from ociassemble.runtime.archive import write_archive
+from ociassemble.image.archive import docker_pieces, stream
+from ociassemble.oci.reference import Reference
 from ociassemble.runtime.probe import RuntimeChoice, RuntimeRefusedError
 from ociassemble.runtime.request import RunRequest
 from ociassemble.runtime.running import Running
@@ -61,7 +62,10 @@ def _load(choice: RuntimeChoice, request: RunRequest, folder: Path, image: str) 
     """Bring the image into the engine as `image`. (podman reads layouts, too, but makes a name of their path.)"""
     archive = folder / f"{image.rpartition(':')[2]}.tar"
     try:
-        write_archive(archive, request, image)
+        with _files.TemporaryFile(folder) as out:
+            for block in stream(docker_pieces(request.image, [Reference.parse(image)])):
+                out.write(block)
+            out.commit(archive)
         _ask(choice, "load", "--quiet", "--input", str(archive))
     finally:
         _files.remove(archive)

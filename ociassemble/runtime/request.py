@@ -1,21 +1,16 @@
-"""What is started: the image in its layout, the port, the arguments. Pure, but for reading the layout."""
+"""What is started: the image, the port, the arguments. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ociassemble.content import verify
-from ociassemble.errors import NotFoundError, UsageError
-from ociassemble.oci import mediatype
-from ociassemble.oci.annotations import REF_NAME
+from ociassemble.errors import UsageError
+from ociassemble.image.image import Image
 from ociassemble.oci.config import ImageConfig
-from ociassemble.oci.descriptor import Descriptor
-from ociassemble.oci.index import Index
-from ociassemble.oci.manifest import Manifest
 
 _WILDCARDS = ("", "0.0.0.0", "::", "[::]")
 
@@ -60,16 +55,21 @@ class PortPlan(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRequest:
-    """One start. `args` replace the image's `Cmd`, as after `docker run IMAGE`; `env` is added to its environment."""
+    """One start. `args` replace the image's `Cmd`, as after `docker run IMAGE`; `env` is added to its environment.
 
-    layout: Path
-    tag: str
-    manifest: Manifest
-    config: ImageConfig
+    `lay_out` writes the image into an OCI layout in the folder it is given, and returns its tag there: for umoci.
+    """
+
+    image: Image
+    lay_out: Callable[[Path], str]
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     port: Port | None = None
     read_only: bool = True
+
+    @property
+    def config(self) -> ImageConfig:
+        return self.image.config
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -116,47 +116,3 @@ class RunRequest:
 
 def _reachable(host: str) -> str:
     return "127.0.0.1" if host in _WILDCARDS else host
-
-
-def read_request(
-    layout: Path,
-    tag: str,
-    *,
-    port: Port | None = None,
-    args: tuple[str, ...] = (),
-    env: Mapping[str, str] = MappingProxyType({}),
-    read_only: bool = True,
-) -> RunRequest:
-    """A request for the image `tag` of an OCI layout; its manifest and config are read and verified.
-
-    A tag that names an index is refused: the caller chooses the platform.
-    """
-    try:
-        index = Index.parse((layout / "index.json").read_bytes())
-    except OSError as error:
-        raise NotFoundError(f"`{layout}` is not an OCI layout: {error.strerror}") from error
-    found = [item for item in index.manifests if item.annotations.get(REF_NAME) == tag]
-    if not found:
-        raise NotFoundError(f"the layout `{layout}` has no image `{tag}`")
-    if found[0].media_type in mediatype.INDEXES:
-        raise UsageError(f"`{tag}` is an index of several images", hint="choose one with `--platform`")
-    manifest = Manifest.parse(_blob(layout, found[0]), found[0].media_type)
-    config = ImageConfig.parse(_blob(layout, manifest.config))
-    return RunRequest(
-        layout=layout,
-        tag=tag,
-        manifest=manifest,
-        config=config,
-        args=args,
-        env=MappingProxyType(dict(env)),
-        port=port,
-        read_only=read_only,
-    )
-
-
-def _blob(layout: Path, descriptor: Descriptor) -> bytes:
-    try:
-        data = (layout / "blobs" / descriptor.digest.algorithm / descriptor.digest.hex).read_bytes()
-    except OSError as error:
-        raise NotFoundError(f"the layout `{layout}` lacks the blob {descriptor.digest}") from error
-    return verify.check(data, descriptor.digest, descriptor.size, f"a document of the layout `{layout}`")

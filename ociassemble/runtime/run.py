@@ -1,60 +1,35 @@
-"""Start an image from an OCI layout with a runtime of the host."""
+"""Start an image with a runtime of the host."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import BinaryIO
 
 from ociassemble.progress import Progress
 from ociassemble.runtime import engine, runc
 from ociassemble.runtime.probe import NoRuntimeError, RuntimeChoice, RuntimeRefusedError
-from ociassemble.runtime.request import Port, RunRequest, read_request
+from ociassemble.runtime.request import RunRequest
 from ociassemble.runtime.running import Running, forwarding
 
-_NO_ENV: Mapping[str, str] = MappingProxyType({})
 
+def start(choice: RuntimeChoice, request: RunRequest, *, folder: Path, output: BinaryIO | None = None) -> Running:
+    """Start the image with `choice`; returns at once.
 
-def start(
-    choice: RuntimeChoice,
-    layout: Path,
-    tag: str,
-    *,
-    port: Port | None = None,
-    args: Sequence[str] = (),
-    env: Mapping[str, str] = _NO_ENV,
-    read_only: bool = True,
-    folder: Path,
-    output: BinaryIO | None = None,
-) -> Running:
-    """Start the image `tag` of the layout with `choice`; returns at once.
-
-    `folder` is for bundles and archives, and is left empty. `output` takes what the application prints; None: our
-    own streams. Errors: `RuntimeRefusedError` here or from `Running.wait`, `PortError`, `NotFoundError`.
+    `folder` is for layouts, bundles and archives, and is left empty. `output` takes what the application prints;
+    None: our own streams. Errors: `RuntimeRefusedError` here or from `Running.wait`, `PortError`.
     """
-    request = read_request(layout, tag, port=port, args=tuple(args), env=env, read_only=read_only)
-    return _start(choice, request, folder, output)
+    if choice.name == "runc":
+        return runc.start(choice, request, folder, output)
+    return engine.start(choice, request, folder, output)
 
 
-def run(
-    choices: Sequence[RuntimeChoice],
-    layout: Path,
-    tag: str,
-    *,
-    port: Port | None = None,
-    args: Sequence[str] = (),
-    env: Mapping[str, str] = _NO_ENV,
-    read_only: bool = True,
-    folder: Path,
-    progress: Progress,
-) -> int:
+def run(choices: Sequence[RuntimeChoice], request: RunRequest, *, folder: Path, progress: Progress) -> int:
     """Run the image in the foreground and return its exit status; signals are forwarded to it.
 
     Runtimes that cannot be used are named with the reason. One that turns out to be unable to start the image is
     named, too, and the next is tried.
     """
-    request = read_request(layout, tag, port=port, args=tuple(args), env=env, read_only=read_only)
     refused: list[str] = []
     for choice in choices:
         if not choice.usable:
@@ -68,7 +43,7 @@ def run(
         if plan.address is not None:
             progress.info(f"listening on http://{plan.address[0]}:{plan.address[1]}")
         try:
-            with _start(choice, request, folder, None) as running, forwarding(running):
+            with start(choice, request, folder=folder) as running, forwarding(running):
                 return running.wait()
         except RuntimeRefusedError as error:
             progress.warn("; ".join((error.message, *error.details[-1:])))
@@ -78,9 +53,3 @@ def run(
         details=refused,
         hint="install podman, or runc and umoci (then as root)",
     )
-
-
-def _start(choice: RuntimeChoice, request: RunRequest, folder: Path, output: BinaryIO | None) -> Running:
-    if choice.name == "runc":
-        return runc.start(choice, request, folder, output)
-    return engine.start(choice, request, folder, output)

@@ -26,7 +26,7 @@ def start(choice: RuntimeChoice, request: RunRequest, folder: Path, output: Bina
     name = f"ociassemble-{secrets.token_hex(6)}"
     place = folder / name
     _files.private_directory(place)
-    bundle, log = place / "bundle", place / "runc.log"
+    layout, bundle, log = place / "image", place / "bundle", place / "runc.log"
     control = [runc, "--root", str(place / "state")]
 
     def clean() -> None:
@@ -44,7 +44,9 @@ def start(choice: RuntimeChoice, request: RunRequest, folder: Path, output: Bina
             raise RuntimeRefusedError("runc could not start the image", details=said)
 
     try:
-        _run.run([umoci, "unpack", "--image", f"{request.layout}:{request.tag}", str(bundle)])
+        tag = request.lay_out(layout)
+        _run.run([umoci, "unpack", "--image", f"{layout}:{tag}", str(bundle)])
+        _files.remove_tree(layout)  # it may be large, and what runs is the bundle
         document = _bundle_config(bundle / "config.json")
         spec = container_spec(document, request, plan.env, from_host=[p for p in _FROM_HOST if Path(p).is_file()])
         _files.write_atomic(bundle / "config.json", json.dumps(spec).encode())

@@ -23,7 +23,7 @@ from ociassemble.session.environment import Environment, Options, cache_folder
 from ociassemble.transports import layout_reader
 from ociassemble.transports.layout import FolderFiles, LayoutDestination, LayoutSource
 from ociassemble.transports.local import LocalDestination, LocalSource
-from ociassemble.transports.locate import ARCHIVES, Location, locate
+from ociassemble.transports.locate import ARCHIVES, ENGINES, Location, locate
 from ociassemble.transports.protocols import Destination, Source
 
 if TYPE_CHECKING:
@@ -110,6 +110,11 @@ class Session:
             return LayoutSource(Path(location.path), location.tag, location.digest)
         if location.transport in ARCHIVES:
             return self._archived(location)
+        if location.transport in ENGINES:
+            raise UsageError(
+                f"`{location.text}`: engines are written to, and not read",
+                hint=f"`{ENGINES[location.transport]} save {location.reference}` writes an archive for docker-archive:",
+            )
         assert location.reference is not None
         if location.transport == "local":
             return LocalSource(self.store, location.reference)
@@ -128,6 +133,10 @@ class Session:
         location = locate(text)
         if location.transport in ARCHIVES:
             return self._to_archive(location, names)
+        if location.transport in ENGINES and location.reference is not None and location.reference.digest is None:
+            from ociassemble.session.engines import into_engine
+
+            return into_engine(self, (location.reference,), ENGINES[location.transport])[0]
         if location.transport == "oci":
             destination = LayoutDestination(Path(location.path), location.tag)
             destination.prepare()

@@ -18,6 +18,8 @@ class BuildRequest:
     flags: Mapping[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     push: bool = False
+    load: bool = False
+    runtime: str = ""  # with `load`: the engine, instead of the first that works
     outputs: tuple[str, ...] = ()  # as given to -o
     writes: tuple[Path, ...] = ()  # files the caller will write of the result: no input of the next build
     lockfile: Path | None = None

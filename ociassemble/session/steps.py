@@ -6,13 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ociassemble import _files
 from ociassemble.audit.prove import Finding
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import BaseImage, Resolver
 from ociassemble.content import compress
 from ociassemble.content.codec import Codec
-from ociassemble.errors import UsageError
 from ociassemble.layer.build import BuiltLayer, Materials, build_layers
 from ociassemble.layer.entry import Content
 from ociassemble.lock.application import Application, fresh_lock, refused
@@ -34,6 +32,7 @@ from ociassemble.project.tree import ProjectTree
 from ociassemble.session import Session
 from ociassemble.session.created import stated_time
 from ociassemble.session.environment import cache_folder
+from ociassemble.session.places import destinations, written_below
 from ociassemble.session.request import BuildRequest, from_spec
 from ociassemble.session.supplies import Supplies
 from ociassemble.transports.locate import locate
@@ -49,21 +48,12 @@ class Steps:
 
     def destinations(self, request: BuildRequest) -> tuple[Destination, ...]:
         """Every place the result goes to; each is parsed and looked at before any work is done."""
-        if request.push and not request.tags:
-            raise UsageError("`--push` needs a name", hint="name the image with `-t REGISTRY/NAME:TAG`")
-        for text in request.outputs:
-            if locate(from_spec(text)).transport == "registry":
-                raise UsageError(
-                    f"`-o {text}` names a registry, and nothing is pushed without `--push`",
-                    hint=f"push with `-t {from_spec(text)} --push`; for a folder write `-o oci:DIR`",
-                )
-        for path in request.writes:
-            _files.check_place(path)
-        texts = [(text, request.push) for text in request.tags if request.push or not request.outputs]
-        places = [self._session.destination(from_spec(text), push=True) for text in request.outputs]
-        # Registries last: what others read is published when everything on this machine has worked.
-        places += (self._session.destination(text, push=push) for text, push in texts)
-        return tuple(places) or (self._session.destination(self._default_name(request), push=False),)
+        return destinations(
+            self._session,
+            request,
+            default_name=lambda: self._default_name(request),
+            platforms=lambda: self.platforms(self.settings(request)),
+        )
 
     def _default_name(self, request: BuildRequest) -> str:
         name = self.settings(request).name or request.application.resolve().name
@@ -84,13 +74,12 @@ class Steps:
 
     def tree(self, request: BuildRequest, settings: Settings) -> ProjectTree:
         """The project's folder; outputs, the cache and the lock inside it are not part of it."""
-        outputs = [Path(item.path) for item in map(locate, map(from_spec, request.outputs)) if item.transport == "oci"]
         return project_tree.read(
             request.application,
             ignorefile=settings.ignorefile,
             allow_secrets=settings.allow_secrets,
             leave_out=[
-                *outputs,
+                *written_below(request),
                 *request.writes,
                 self.lock_path(request),
                 cache_folder(self._session.environment, self._session.options.cache_dir),

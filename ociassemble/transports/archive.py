@@ -7,7 +7,6 @@ byte, so blobs arrive in any order and in parallel, and the same image always gi
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -77,7 +76,7 @@ class ArchiveDestination:
 
     @property
     def _folder(self) -> Path:
-        return Path(tempfile.gettempdir()) if self._path == STANDARD_OUTPUT else Path(self._path).parent
+        return _files.temporary_folder() if self._path == STANDARD_OUTPUT else Path(self._path).parent
 
     def prepare(self) -> None:
         """Refuse a name under which nothing can be written; remove what a killed run left beside it."""

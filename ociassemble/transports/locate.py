@@ -19,12 +19,12 @@ class LocationError(UsageError):
 
 
 class Location(NamedTuple):
-    """A place of one image. `reference` is set for "registry" and "local", `path` and `tag` for layouts and archives.
+    """A place of one image. `path` and `tag` are set for layouts and archives, `reference` for all else.
 
     `tag` of a "docker-archive" is a whole reference, or `@N` for the image of that number.
     """
 
-    transport: str  # "registry", "oci", "local", "oci-archive", "docker-archive"
+    transport: str  # "registry", "oci", "local", one of ARCHIVES or ENGINES
     text: str
     reference: Reference | None = None
     path: str = ""
@@ -32,10 +32,9 @@ class Location(NamedTuple):
     digest: Digest | None = None
 
 
+ENGINES = {"docker-daemon": "docker", "containers-storage": "podman"}  # skopeo's names of engines
 ARCHIVES = ("oci-archive", "docker-archive")
 _LATER = {
-    "docker-daemon": "a docker daemon",
-    "containers-storage": "podman's storage",
     "bundle": "a bundle",
     "dir": "skopeo's dir format",
 }
@@ -56,6 +55,8 @@ def locate(text: str) -> Location:
         return Location("oci", text, path=path, tag=tag, digest=digest)
     if colon and scheme in ARCHIVES:
         return _archive(scheme, text, rest)
+    if colon and scheme in ENGINES:
+        return Location(scheme, text, Reference.parse(rest))
     if colon and scheme == "local":
         return Location("local", text, Reference.parse(rest))
     if colon and scheme in _LATER and not rest.startswith("//") and "/" not in scheme:

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from ociassemble.oci.config import ImageConfig
-from ociassemble.runtime.request import read_request
 from ociassemble.runtime.runc import container_spec
 from tests.peers import require
+from tests.runtime.layouts import request_of
 
 _NUMBERS = itertools.count()
 
@@ -38,7 +38,7 @@ class Unpacked:
     """The image `tag` of a layout, below `folder` (which must not be there)."""
 
     def __init__(self, layout: Path, tag: str, folder: Path) -> None:
-        self._request = read_request(layout, tag)
+        self._request = request_of(layout, tag)
         self._bundle = folder / "bundle"
         folder.mkdir(parents=True)
         require("umoci")("unpack", "--image", f"{layout}:{tag}", self._bundle)

@@ -25,6 +25,7 @@ from tests.interop.small_bases import alpine, of_this_host, slim, wolfi
 from tests.interop.wild import GOOGLE, PLATFORMS, Cli, Registry, app, cli, google, on_top, paths, registry, shared_cache
 from tests.layer.wheel_builder import wheel
 from tests.peers import Peer, find
+from tests.runtime.layouts import request_of
 
 __all__ = ["app", "cli", "google", "registry", "shared_cache"]
 
@@ -119,7 +120,9 @@ def asked(runtime: RuntimeChoice, layout: Path, path: str, folder: Path, **optio
     port, log = free_port(), folder.with_suffix(".log")
     with (
         log.open("wb") as output,
-        start(runtime, layout, "t", port=Port("", port), folder=folder, output=output, **options) as running,
+        start(
+            runtime, request_of(layout, "t", port=Port("", port), **options), folder=folder, output=output
+        ) as running,
     ):
         deadline = time.monotonic() + 30
         while True:

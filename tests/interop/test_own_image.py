@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from ociassemble.registry.server import serve
-from ociassemble.runtime.request import read_request
 from ociassemble.runtime.runc import container_spec
 from tests.interop.commands import Commands
 from tests.interop.containers import usable
 from tests.interop.products import document_at, entries
 from tests.interop.test_debian_base_runs import Bases, bases
 from tests.peers import require
+from tests.runtime.layouts import request_of
 
 __all__ = ["bases"]
 
@@ -42,7 +42,7 @@ class Step:
     """The image, unpacked: each call is one container, as a cluster would start it."""
 
     def __init__(self, layout: Path, folder: Path) -> None:
-        self._request, self._folder = read_request(layout, "own"), folder
+        self._request, self._folder = request_of(layout, "own"), folder
         require("umoci")("unpack", "--image", f"{layout}:own", folder / "bundle")
         self._runc = require("runc", "--root", str(folder / "state"))
 

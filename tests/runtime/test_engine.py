@@ -5,24 +5,23 @@ The engine here is a small program that writes down what it is asked. The archiv
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ociassemble.errors import IntegrityError
 from ociassemble.progress import Event, Note, Progress
-from ociassemble.runtime.archive import write_archive
 from ociassemble.runtime.probe import NoRuntimeError, RuntimeChoice, RuntimeRefusedError
-from ociassemble.runtime.request import Port, read_request
+from ociassemble.runtime.request import Port
 from ociassemble.runtime.run import run, start
 from tests.peers import Peer
+from tests.runtime.layouts import request_of
 
 ENGINE = r"""#!/bin/sh
 printf '%s\n' "$*" >> "$0.log"
 case "$1" in
-  load) [ -s "$4" ] || exit 9; exit $(cat "$0.load" 2>/dev/null || echo 0) ;;
+  load) [ -s "$4" ] || exit 9
+    [ -f "$0.keep" ] && cp "$4" "$(cat "$0.keep")"; exit $(cat "$0.load" 2>/dev/null || echo 0) ;;
   start) echo 'from the container'; exit $(cat "$0.status" 2>/dev/null || echo 0) ;;
   inspect) cat "$0.started" 2>/dev/null || echo '2026-01-01T00:00:00Z' ;;
 esac
@@ -68,9 +67,8 @@ pytestmark = pytest.mark.interop
 
 def test_what_an_engine_is_asked(engine: RuntimeChoice, layout: Path, folder: Path, tmp_path: Path) -> None:
     with (tmp_path / "output").open("wb") as output:
-        running = start(
-            engine, layout, "t", port=Port("", 9000), args=["serve"], env={"A": "1"}, folder=folder, output=output
-        )
+        asked_for = request_of(layout, "t", port=Port("", 9000), args=["serve"], env={"A": "1"})
+        running = start(engine, asked_for, folder=folder, output=output)
         assert running.wait(30) == 0
     words = asked(engine)
 
@@ -98,7 +96,7 @@ def test_what_an_engine_is_asked(engine: RuntimeChoice, layout: Path, folder: Pa
 def test_the_status_is_the_containers(engine: RuntimeChoice, layout: Path, folder: Path) -> None:
     Path(engine.programs[0] + ".status").write_text("125")
 
-    assert start(engine, layout, "t", folder=folder).wait(30) == 125
+    assert start(engine, request_of(layout, "t"), folder=folder).wait(30) == 125
 
 
 @pytest.mark.parametrize(("file", "text"), [("load", "1"), ("started", "0001-01-01T00:00:00Z")])
@@ -109,7 +107,7 @@ def test_an_engine_that_cannot_is_passed_over_and_left_clean(
     Path(engine.programs[0] + ".status").write_text("125")
     events: list[Event] = []
     with pytest.raises(NoRuntimeError) as caught:
-        run([engine], layout, "t", folder=folder, progress=Progress(events.append))
+        run([engine], request_of(layout, "t"), folder=folder, progress=Progress(events.append))
 
     assert len(caught.value.details) == 1
     assert [event.level for event in events if isinstance(event, Note)][-1] == "warning"
@@ -120,73 +118,30 @@ def test_an_engine_that_cannot_is_passed_over_and_left_clean(
 def test_an_engine_that_is_gone_refuses(engine: RuntimeChoice, layout: Path, folder: Path) -> None:
     Path(engine.programs[0]).unlink()
     with pytest.raises(RuntimeRefusedError):
-        start(engine, layout, "t", folder=folder)
+        start(engine, request_of(layout, "t"), folder=folder)
 
 
-@pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
-def test_both_contents_of_the_archive_are_read_by_skopeo(
-    layout: Path, folder: Path, skopeo: Peer, form: str, tmp_path: Path
+def test_the_archive_is_one_that_every_engine_reads(
+    engine: RuntimeChoice, layout: Path, folder: Path, skopeo: Peer, tmp_path: Path
 ) -> None:
-    request = read_request(layout, "t")
-    write_archive(folder / "image.tar", request, "localhost/ociassemble-run:1")
-    skopeo("copy", f"{form}:{folder / 'image.tar'}", f"oci:{tmp_path / 'copy'}:t")
-    copied = read_request(tmp_path / "copy", "t")
+    Path(engine.programs[0] + ".keep").write_text(str(tmp_path / "kept.tar"))
+    request = request_of(layout, "t")
+    assert start(engine, request, folder=folder).wait(30) == 0
+    for form in ("docker-archive", "oci-archive"):
+        skopeo("copy", f"{form}:{tmp_path / 'kept.tar'}", f"oci:{tmp_path / form}:t")
+        copied = request_of(tmp_path / form, "t")
+        assert copied.config.diff_ids == request.config.diff_ids
+        assert copied.config.user == "65532"
 
-    assert copied.config.diff_ids == request.config.diff_ids
-    assert copied.config.user == "65532"
 
-
-def test_a_spoilt_layer_is_never_handed_over(layout: Path, folder: Path) -> None:
-    request = read_request(layout, "t")
-    blob = layout / "blobs" / "sha256" / request.manifest.layers[0].digest.hex
+def test_a_spoilt_layer_is_never_handed_over(engine: RuntimeChoice, layout: Path, folder: Path) -> None:
+    request = request_of(layout, "t")
+    blob = layout / "blobs" / "sha256" / request.image.manifest.layers[0].digest.hex
     data = bytearray(blob.read_bytes())
     data[-1] ^= 1
     blob.write_bytes(data)
     with pytest.raises(IntegrityError):
-        write_archive(folder / "image.tar", request, "localhost/x:1")
+        start(engine, request, folder=folder)
 
     assert list(folder.iterdir()) == []
-
-
-def test_a_layer_that_comes_twice_is_written_once(
-    layout: Path, folder: Path, make_twice: Callable[[Path], None]
-) -> None:
-    make_twice(layout)
-    request = read_request(layout, "t")
-    write_archive(folder / "image.tar", request, "localhost/x:1")
-    import tarfile
-
-    with tarfile.open(folder / "image.tar") as archive:
-        names = archive.getnames()
-        (entry,) = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
-
-    assert len(names) == len(set(names))
-    assert len(entry["Layers"]) == len(request.manifest.layers) == 3
-
-
-@pytest.fixture
-def make_twice() -> Callable[[Path], None]:
-    """Changes a layout's image so that its first layer comes twice."""
-
-    def change(layout: Path) -> None:
-        index = json.loads((layout / "index.json").read_bytes())
-        blobs = layout / "blobs" / "sha256"
-
-        def put(document: object) -> dict[str, object]:
-            from ociassemble.oci.digest import Digest
-
-            data = json.dumps(document).encode()
-            digest = Digest.of(data)
-            (blobs / digest.hex).write_bytes(data)
-            return {"digest": str(digest), "size": len(data)}
-
-        descriptor = index["manifests"][0]
-        manifest = json.loads((blobs / descriptor["digest"].partition(":")[2]).read_bytes())
-        config = json.loads((blobs / manifest["config"]["digest"].partition(":")[2]).read_bytes())
-        manifest["layers"].insert(0, manifest["layers"][0])
-        config["rootfs"]["diff_ids"].insert(0, config["rootfs"]["diff_ids"][0])
-        manifest["config"].update(put(config))
-        descriptor.update(put(manifest))
-        (layout / "index.json").write_text(json.dumps(index))
-
-    return change
+    assert "load" not in [line[0] for line in asked(engine)]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
 
-from ociassemble.content.verify import DigestMismatchError
-from ociassemble.errors import NotFoundError, UsageError
+from ociassemble.content.blob import Blob
+from ociassemble.image.image import Image
 from ociassemble.oci.config import ImageConfig
 from ociassemble.oci.manifest import Manifest
-from ociassemble.runtime.request import Port, PortError, RunRequest, read_request
+from ociassemble.runtime.request import Port, PortError, RunRequest
 
 
 def request(*, port: str = "", env: dict[str, str] | None = None, **execution: object) -> RunRequest:
@@ -20,10 +19,13 @@ def request(*, port: str = "", env: dict[str, str] | None = None, **execution: o
         {"architecture": "amd64", "os": "linux", "config": execution, "rootfs": {"type": "layers", "diff_ids": []}}
     )
     return RunRequest(
-        layout=Path("unused"),
-        tag="t",
-        manifest=Manifest.create(config=config.descriptor, layers=()),
-        config=config,
+        image=Image(
+            manifest=Manifest.create(config=config.descriptor, layers=()),
+            config=config,
+            config_blob=Blob.of(config.raw, config.descriptor),
+            layers=(),
+        ),
+        lay_out=lambda place: "unused",
         env=MappingProxyType(env or {}),
         port=Port.parse(port) if port else None,
     )
@@ -113,52 +115,4 @@ def test_arguments_replace_the_command_and_keep_the_entrypoint() -> None:
     before = request(Entrypoint=["/python"], Cmd=["-m", "app"])
 
     assert before.command == ("/python", "-m", "app")
-    assert RunRequest(
-        layout=before.layout, tag="t", manifest=before.manifest, config=before.config, args=("-V",)
-    ).command == ("/python", "-V")
-
-
-class TestReadingALayout:
-    def layout(self, folder: Path, entry: dict[str, object] | None = None) -> Path:
-        subject = request(Cmd=["/x"])
-        blobs = folder / "blobs" / "sha256"
-        blobs.mkdir(parents=True)
-        (blobs / subject.manifest.digest.hex).write_bytes(subject.manifest.raw)
-        (blobs / subject.config.digest.hex).write_bytes(subject.config.raw)
-        document = {**subject.manifest.descriptor.document(), **(entry or {})}
-        document["annotations"] = {"org.opencontainers.image.ref.name": "t"}
-        (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [document]}))
-        return folder
-
-    def test_reads(self, tmp_path: Path) -> None:
-        found = read_request(self.layout(tmp_path), "t", args=("a",))
-
-        assert found.command == ("a",)
-        assert found.config.cmd == ("/x",)
-
-    def test_no_layout(self, tmp_path: Path) -> None:
-        with pytest.raises(NotFoundError, match="not an OCI layout"):
-            read_request(tmp_path, "t")
-
-    def test_no_such_tag(self, tmp_path: Path) -> None:
-        with pytest.raises(NotFoundError, match="no image `u`"):
-            read_request(self.layout(tmp_path), "u")
-
-    def test_a_missing_blob(self, tmp_path: Path) -> None:
-        folder = self.layout(tmp_path)
-        for blob in (folder / "blobs" / "sha256").iterdir():
-            blob.unlink()
-        with pytest.raises(NotFoundError, match="lacks the blob"):
-            read_request(folder, "t")
-
-    def test_a_changed_blob(self, tmp_path: Path) -> None:
-        folder = self.layout(tmp_path)
-        blob = folder / "blobs" / "sha256" / request(Cmd=["/x"]).config.digest.hex
-        blob.write_bytes(blob.read_bytes().replace(b"/x", b"/y"))
-        with pytest.raises(DigestMismatchError):
-            read_request(folder, "t")
-
-    def test_an_index_is_for_the_caller_to_choose_from(self, tmp_path: Path) -> None:
-        folder = self.layout(tmp_path, {"mediaType": "application/vnd.oci.image.index.v1+json"})
-        with pytest.raises(UsageError, match="index"):
-            read_request(folder, "t")
+    assert replace(before, args=("-V",)).command == ("/python", "-V")

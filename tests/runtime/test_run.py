@@ -16,11 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from ociassemble.content.verify import DigestMismatchError
 from ociassemble.progress import Event, Note, Progress
 from ociassemble.runtime.probe import NoRuntimeError, RuntimeChoice, RuntimeRefusedError, choose, probe
 from ociassemble.runtime.request import Port
 from ociassemble.runtime.run import run, start
 from tests.peers import Peer, find
+from tests.runtime.layouts import request_of
 
 pytestmark = pytest.mark.interop
 
@@ -95,7 +97,7 @@ def ask(port: int) -> bytes:
 def output_of(runtime: RuntimeChoice, layout: Path, folder: Path, tmp_path: Path, **options: object) -> tuple[int, str]:
     log = tmp_path / "output"
     with log.open("wb") as stream:
-        running = start(runtime, layout, "t", folder=folder, output=stream, **options)  # type: ignore[arg-type]
+        running = start(runtime, request_of(layout, "t", **options), folder=folder, output=stream)  # type: ignore[arg-type]
         status = running.wait(60)
     return status, log.read_text()
 
@@ -104,7 +106,7 @@ def test_it_serves_on_the_port_that_was_asked_for(
     runtime: RuntimeChoice, image: Callable[..., Path], folder: Path
 ) -> None:
     port = free_port()
-    with start(runtime, image("sh", "-c", SERVE), "t", port=Port("", port), folder=folder) as running:
+    with start(runtime, request_of(image("sh", "-c", SERVE), "t", port=Port("", port)), folder=folder) as running:
         assert running.address == ("127.0.0.1", port)
         assert ask(port) == b"it runs\n"
         assert running.stop() == 7
@@ -142,7 +144,7 @@ def test_a_command_that_is_not_there_is_an_error_and_no_status(
 ) -> None:
     layout = image("x")
     umoci("config", "--image", f"{layout}:t", "--config.entrypoint=/nothing")
-    running = start(runtime, layout, "t", folder=folder)
+    running = start(runtime, request_of(layout, "t"), folder=folder)
     with pytest.raises(RuntimeRefusedError) as caught:
         running.wait(60)
 
@@ -155,8 +157,8 @@ def test_a_broken_layer_starts_nothing(runtime: RuntimeChoice, image: Callable[.
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
     largest.write_bytes(data)
-    with pytest.raises(Exception, match="umoci"):
-        start(runtime, layout, "t", folder=folder)
+    with pytest.raises(DigestMismatchError):
+        start(runtime, request_of(layout, "t"), folder=folder)
 
 
 def test_run_says_what_it_chose_and_why_not_the_others(
@@ -164,7 +166,7 @@ def test_run_says_what_it_chose_and_why_not_the_others(
 ) -> None:
     events: list[Event] = []
     choices = (RuntimeChoice("podman", refused="not installed"), runtime)
-    status = run(choices, image("sh", "-c", "exit 3"), "t", folder=folder, progress=Progress(events.append))
+    status = run(choices, request_of(image("sh", "-c", "exit 3"), "t"), folder=folder, progress=Progress(events.append))
 
     assert status == 3
     notes = [event.text for event in events if isinstance(event, Note)]
@@ -174,7 +176,7 @@ def test_run_says_what_it_chose_and_why_not_the_others(
 def test_no_runtime_at_all(image: Callable[..., Path], folder: Path) -> None:
     choices = (RuntimeChoice("podman", refused="not installed"), RuntimeChoice("runc", refused="needs root"))
     with pytest.raises(NoRuntimeError) as caught:
-        run(choices, image("true"), "t", folder=folder, progress=Progress())
+        run(choices, request_of(image("true"), "t"), folder=folder, progress=Progress())
 
     assert caught.value.details == ("podman: not installed", "runc: needs root")
 
@@ -189,9 +191,10 @@ def test_signals_reach_the_application(
         "import sys; from pathlib import Path\n"
         "from ociassemble.runtime.run import run; from ociassemble.runtime.probe import RuntimeChoice\n"
         "from ociassemble.runtime.request import Port; from ociassemble.progress import Progress\n"
+        "from tests.runtime.layouts import request_of\n"
         f"c = RuntimeChoice(*{(runtime.name, runtime.programs)!r})\n"
-        f"sys.exit(run((c,), Path({str(layout)!r}), 't', port=Port('', {port}), folder=Path({str(folder)!r}), "
-        "progress=Progress()))"
+        f"r = request_of(Path({str(layout)!r}), 't', port=Port('', {port}))\n"
+        f"sys.exit(run((c,), r, folder=Path({str(folder)!r}), progress=Progress()))"
     )
     process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
     try:
@@ -207,7 +210,7 @@ def test_signals_reach_the_application(
 def test_a_first_process_that_ignores_sigterm_is_ended_all_the_same(
     runtime: RuntimeChoice, image: Callable[..., Path], folder: Path, runc: Peer
 ) -> None:
-    with start(runtime, image("sleep", "60"), "t", folder=folder) as running:
+    with start(runtime, request_of(image("sleep", "60"), "t"), folder=folder) as running:
         (place,) = folder.iterdir()
         state = Peer(runc.path, ("--root", str(place / "state")))
         deadline = time.monotonic() + 30
@@ -221,5 +224,5 @@ def test_a_first_process_that_ignores_sigterm_is_ended_all_the_same(
 
 
 def test_stopped_before_it_began(runtime: RuntimeChoice, image: Callable[..., Path], folder: Path) -> None:
-    with start(runtime, image("sleep", "60"), "t", folder=folder) as running:
+    with start(runtime, request_of(image("sleep", "60"), "t"), folder=folder) as running:
         assert running.stop(grace=2) != 0
