@@ -142,6 +142,7 @@ class ConfigPlan:
     ports: tuple[str, ...] = ()  # "8080/tcp"; "8080/tcp-" takes one away
     volumes: tuple[str, ...] = ()  # likewise
     stop_signal: str | None = None
+    healthcheck: Mapping[str, Any] | None = None  # keys as in the config; without `Test` the base's check is timed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +170,6 @@ class ApplicationPlan:
     config: ConfigPlan
     reasons: tuple[Reason, ...] = ()
 
-    healthcheck: Mapping[str, Any] | None = None  # keys as in the config; without `Test` the base's check is timed
 
 def artifacts_of(layer: LayerPlan) -> tuple[ArtifactRef, ...]:
     """The artifacts that building `layer` reads, each once."""
