@@ -8,7 +8,7 @@ step                  from -> to                                              wh
 5  plan               tree, packages, facts -> `ImagePlan`, pure data         kinds, plan
 6  fetch              artifacts of missing layers -> blobs in the store       sources, net
 7  build layers       `LayerPlan` -> layer, by hit or by writing              layer
-8  prove              facts, layers, config -> findings; errors stop here     audit.prove
+8  prove              layers, config -> findings; errors stop here            audit.prove
 9  assemble           base, layers, config -> image, or an index of them      image.assemble
 10 write              -> registry, layout or store: blobs first, names last   transports
 """
@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ociassemble.audit.prove import prove, raise_errors
+from ociassemble.audit.prove import raise_errors
+from ociassemble.audit.verdict import proved
 from ociassemble.base.names import expand
 from ociassemble.base.resolve import BaseImage, refuse_fallback
 from ociassemble.content.store import healed
@@ -72,7 +73,8 @@ def built(plan: Planned, request: BuildRequest, session: Session) -> Planned:
         layers = steps.layers(request, plan.application, plan.supply.fetch, target.plan.layers)
         if plan.lock is not None:
             steps.hold(request, plan.lock.platforms[str(target.plan.platform)], target.plan.layers, layers)
-        findings = prove(target.base.facts, [path for layer in layers for path in layer.executables], target.execution)
+        new = [made.layer for made in layers]
+        findings = proved(target.base.image, new, target.execution, session.store, request.use_cache, session.jobs)
         steps.tell(findings, target.plan.platform)
         raise_errors(findings, str(target.plan.platform))
         targets.append(replace(target, layers=layers, findings=findings))

@@ -1,19 +1,22 @@
-"""Facts of the base + what the layers add + the config -> findings. Pure. An error stops before anything is written.
+"""What the layers hold + the config -> findings. Pure. An error stops before anything is written.
 
-A distroless image has no shell to tell what is wrong: a start command that is not there shows as a cryptic error of
-the runtime, on someone else's machine. It is checked here instead.
+A distroless image has no shell to tell what is wrong: a start command that cannot start shows as a cryptic error of
+the runtime, on someone else's machine. It is found out here instead (specs/behaviour/prove.md).
 """
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ociassemble.errors import PolicyError
-from ociassemble.formats.paths import real_path
-from ociassemble.plan.facts import DEFAULT_PATH, BaseFacts
 from ociassemble.plan.locked import Severity
+
+if TYPE_CHECKING:
+    from ociassemble.audit.table import Table
+    from ociassemble.oci.platform import Platform
+
+VERSION = 1  # bumped when the same image may have other findings
 
 
 class Finding(NamedTuple):
@@ -31,12 +34,13 @@ class ProofError(PolicyError):
     code = "policy.prove"
 
 
-def prove(facts: BaseFacts, executables: Iterable[str], execution: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Findings about starting an image with this config.
+def prove(table: Table, execution: Mapping[str, Any], platform: Platform) -> tuple[Finding, ...]:
+    """Findings about starting the image with this config; `execution` is the config's `config` object.
 
-    `executables` are the executable files the new layers bring (relative to the root); `facts.programs` are the
-    base's. `execution` is the config's `config` object.
+    Errors are about the start command and all it needs; what is wrong elsewhere is a warning.
     """
+    from ociassemble.audit import start
+
     findings: list[Finding] = []
     command = (*(execution.get("Entrypoint") or ()), *(execution.get("Cmd") or ()))
     if not command:
@@ -44,7 +48,8 @@ def prove(facts: BaseFacts, executables: Iterable[str], execution: Mapping[str, 
             Finding("prove.no-command", "warning", "the image has no start command", "set one with `--cmd`")
         )
     else:
-        findings += _program(command, facts, set(executables), execution)
+        found, _ = start.prove(table, command, execution, platform)
+        findings += found
     if execution.get("User", "") in ("", "0", "root", "0:0", "root:root"):
         findings.append(
             Finding("prove.root", "info", "the image starts as root", "`--user 65532` runs it as an ordinary user")
@@ -61,35 +66,3 @@ def raise_errors(findings: Sequence[Finding], platform: str) -> None:
             details=[item.message for item in errors[1:]],
             hint=errors[0].hint or None,
         )
-
-
-def _program(
-    command: Sequence[str], facts: BaseFacts, brought: set[str], execution: Mapping[str, Any]
-) -> list[Finding]:
-    program = command[0]
-    there = brought | {path.lstrip("/") for path in facts.programs}
-    if "/" in program:
-        start = posixpath.join(execution.get("WorkingDir") or "/", program)
-        if _real(start, facts) in there:
-            return []
-        message = f"the start command is `{program}`, which is not in the image or not executable"
-    else:
-        env = dict(item.partition("=")[::2] for item in execution.get("Env") or ())
-        folders = env.get("PATH", DEFAULT_PATH).split(":")
-        if any(_real(posixpath.join("/", folder, program), facts) in there for folder in folders):
-            return []
-        message = f"the start command is `{program}`, which is on none of the image's PATH ({':'.join(folders)})"
-    hint = "see `--entrypoint` and `--cmd`"
-    if posixpath.basename(program) in ("sh", "bash", "dash", "ash"):
-        hint = "the image has no shell: state the program itself, as a JSON array"
-    return [Finding("prove.program-missing", "error", message, hint)]
-
-
-def _real(path: str, facts: BaseFacts) -> str:
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return real_path("/".join(parts), facts.links, last=False)

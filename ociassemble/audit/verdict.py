@@ -1,0 +1,61 @@
+"""Proving an image with what the store remembers: the verdict itself, else what its layers hold.
+
+A verdict is a function of the base's manifest, the layers' diff_ids, the config, and the version of the rules: an
+unchanged build reads one small record and none about layers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ociassemble import _pool
+from ociassemble.audit.prove import VERSION, Finding, prove
+from ociassemble.content.store import Store
+from ociassemble.image.image import Image, Layer
+from ociassemble.oci import _wire
+from ociassemble.oci.digest import Digest
+
+# What of the config's `config` object decides how a process starts and ends.
+_CONFIG = ("Entrypoint", "Cmd", "Env", "User", "WorkingDir", "StopSignal")
+
+
+def proved(
+    base: Image,
+    layers: Sequence[Layer],
+    execution: Mapping[str, Any],
+    store: Store,
+    use_records: bool,
+    jobs: int,
+) -> tuple[Finding, ...]:
+    """What `prove` finds about `layers` on top of `base`, started with this config."""
+    key = _key(base, layers, execution)
+    raw = store.record("verdicts", key) if use_records else None
+    found = _read(raw) if raw is not None else None
+    if found is None:
+        from ociassemble.audit.table import Table
+        from ociassemble.layer.contents import layer_contents
+
+        contents = _pool.each(lambda layer: layer_contents(layer, store), (*base.layers, *layers), jobs=jobs)
+        found = prove(Table(contents, len(base.layers)), execution, base.platform)
+        store.put_record("verdicts", key, json.dumps(found).encode())
+    return found
+
+
+def _key(base: Image, layers: Sequence[Layer], execution: Mapping[str, Any]) -> str:
+    asked = {
+        "version": VERSION,
+        "base": base.digest,
+        "layers": [layer.diff_id for layer in layers],
+        "config": {name: execution[name] for name in _CONFIG if name in execution},
+    }
+    return Digest.of(_wire.canonical(asked)).hex
+
+
+def _read(raw: bytes) -> tuple[Finding, ...] | None:
+    try:
+        found = tuple(Finding(*item) for item in json.loads(raw))
+    except (ValueError, TypeError):
+        return None
+    return found if all(isinstance(text, str) for item in found for text in item) else None
