@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ from ociassemble.transports.locate import Location, locate
 
 # The unsuffixed names of Google's registry move to a new Debian with time; these do not.
 _DISTROLESS = "gcr.io/distroless/{name}-debian13"
-_NAMES = ("static", "base-nossl", "base", "cc", "python3")
+_NAMES = ("static", "base-nossl", "base", "cc", "python3", "nodejs22", "nodejs24", "nodejs26")
+# A name that moves with time: the newest line whose pinned release calls itself LTS (specs/decisions/0006).
+_NEWEST = {"nodejs": "nodejs24"}
 _VARIANTS = {"": "nonroot", "nonroot": "nonroot", "latest": "latest", "root": "latest"}
 
 
@@ -50,13 +53,10 @@ def expand(text: str, *, overrides: Mapping[str, str], strict: bool = False) -> 
     if first != "distroless":
         location = locate(text)
         return BaseName(text, location, *_stand_in(location))
-    name, _, tag = rest.partition(":")
+    said, _, tag = rest.partition(":")
+    name = _NEWEST.get(said, said)
     if name not in _NAMES or tag not in _VARIANTS:
-        raise ShortNameError(
-            f"no base image is called `{text}`",
-            details=[f"known: {', '.join(f'distroless/{item}' for item in _NAMES)}, each also with `:root`"],
-            hint="write the full reference, as in `gcr.io/distroless/java21-debian13:nonroot`",
-        )
+        raise _unknown(text, said)
     full = f"{_DISTROLESS.format(name=name)}:{_VARIANTS[tag]}"
     if strict:
         raise _strict(text, full)
@@ -65,7 +65,20 @@ def expand(text: str, *, overrides: Mapping[str, str], strict: bool = False) -> 
 
 def known() -> tuple[tuple[str, str], ...]:
     """The table: short name and what it stands for."""
-    return tuple((f"distroless/{name}", f"{_DISTROLESS.format(name=name)}:nonroot") for name in _NAMES)
+    table = {**{name: name for name in _NAMES}, **_NEWEST}
+    return tuple((f"distroless/{name}", f"{_DISTROLESS.format(name=full)}:nonroot") for name, full in table.items())
+
+
+def _unknown(text: str, name: str) -> ShortNameError:
+    names = (*_NAMES, *_NEWEST)
+    hint = "write the full reference, as in `gcr.io/distroless/java21-debian13:nonroot`"
+    if name not in names and (near := difflib.get_close_matches(name, names, n=1)):
+        hint = f"did you mean `distroless/{near[0]}`?"
+    return ShortNameError(
+        f"no base image is called `{text}`",
+        details=[f"known: {', '.join(f'distroless/{item}' for item in names)}, each also with `:root`"],
+        hint=hint,
+    )
 
 
 def _stand_in(location: Location) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.locked import DebianBase, DebianPackage, RegistryBase
+from ociassemble.plan.release import Release
 from ociassemble.progress import Progress
 from ociassemble.transports.protocols import Source
 
@@ -51,8 +52,8 @@ class NoRecipeError(PolicyError):
 class BaseImage:
     """A base for one platform: the image, and what is known about it.
 
-    `source` is "registry", "oci", "local" or "debian"; `packages` are those of an assembled base; `fell_back`
-    says that the registry could not be reached and nobody had asked for Debian.
+    `source` is "registry", "oci", "local" or "debian"; `packages` and `releases` are those of an assembled base;
+    `fell_back` says that the registry could not be reached and nobody had asked for Debian.
     """
 
     name: BaseName
@@ -60,6 +61,7 @@ class BaseImage:
     image: Image
     facts: BaseFacts
     packages: tuple[DebianPackage, ...] = ()
+    releases: tuple[Release, ...] = ()
     fell_back: bool = False
 
     @property
@@ -79,14 +81,15 @@ class BaseImage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assembled:
-    """A base made from packages, and which."""
+    """A base made from packages and upstream releases, and which."""
 
     image: Image
     packages: tuple[DebianPackage, ...]
+    releases: tuple[Release, ...] = ()
 
 
-# (name, platforms, pinned packages by platform) -> one base a platform
-Assemble = Callable[[BaseName, Sequence[Platform], Mapping[str, tuple[DebianPackage, ...]]], tuple[Assembled, ...]]
+# (name, platforms, what the lock has pinned, by platform) -> one base a platform
+Assemble = Callable[[BaseName, Sequence[Platform], Mapping[str, DebianBase]], tuple[Assembled, ...]]
 Pin = RegistryBase | DebianBase
 
 
@@ -142,7 +145,7 @@ class Resolver:
                 hint="`ociassemble base list` shows which bases have one",
             )
         pins = {key: pin for key, pin in self.pins.items() if isinstance(pin, DebianBase)}
-        made = self.assemble(name, platforms, {key: pin.packages for key, pin in pins.items()})
+        made = self.assemble(name, platforms, pins)
         for platform, item in zip(platforms, made, strict=True):
             if (pin := pins.get(str(platform))) is not None:
                 self._as_locked(name, item.image, pin)
@@ -153,6 +156,7 @@ class Resolver:
                 image=item.image,
                 facts=self._facts(name, item.image),
                 packages=item.packages,
+                releases=item.releases,
                 fell_back=fell_back,
             )
             for item in made

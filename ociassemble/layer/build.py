@@ -30,6 +30,7 @@ from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.plan import (
+    ArchiveSource,
     DebSource,
     DerivedSource,
     DirectorySource,
@@ -172,6 +173,10 @@ def _entries(source: Source, materials: Materials, stack: ExitStack, spool: Spoo
         from ociassemble.layer import derived
 
         return derived.entries(source, materials.artifact)
+    if isinstance(source, ArchiveSource):
+        from ociassemble.layer import archive
+
+        return archive.entries(source, materials.artifact)
     if isinstance(source, FilesSource):
         return (_file(item, materials) for item in source.items)
     if isinstance(source, TextSource):

@@ -97,7 +97,7 @@ def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
         layers = tuple(BaseLayer(layer.descriptor.digest, layer.diff_id) for layer in image.layers)
         pinned = (image.digest, len(image.manifest.raw), image.manifest.media_type, layers)
         if target.base.source == "debian":
-            base = DebianBase(target.base.recipe, target.base.packages, *pinned)
+            base = DebianBase(target.base.recipe, target.base.packages, *pinned, target.base.releases)
         elif target.base.source == "registry":
             base = RegistryBase(*pinned)
     dependencies = [

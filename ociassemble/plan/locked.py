@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.release import Release
 from ociassemble.plan.strict import Invalid, Object
 
 _FILENAME = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]+")
@@ -154,7 +155,7 @@ class DebianPackage(NamedTuple):
 
 
 class DebianBase(NamedTuple):
-    """A base assembled from these packages by `recipe`, and the manifest that comes of it."""
+    """A base assembled from these packages (and releases) by `recipe`, and the manifest that comes of it."""
 
     recipe: str
     packages: tuple[DebianPackage, ...]
@@ -162,6 +163,7 @@ class DebianBase(NamedTuple):
     size: int
     media_type: str
     layers: tuple[BaseLayer, ...]
+    releases: tuple[Release, ...] = ()
 
 
 class LockedLayer(NamedTuple):
@@ -245,8 +247,10 @@ def base_document(base: RegistryBase | DebianBase) -> dict[str, Any]:
         "layers": [item.document() for item in base.layers],
     }
     if isinstance(base, DebianBase):
-        packages = [item.document() for item in base.packages]
-        return {"source": "debian", "recipe": base.recipe, "packages": packages, **result}
+        result["packages"] = [item.document() for item in base.packages]
+        if base.releases:
+            result["releases"] = [item.document() for item in base.releases]
+        return {"source": "debian", "recipe": base.recipe, **result}
     return {"source": "registry", **result}
 
 
@@ -260,5 +264,7 @@ def read_base(value: Any, path: str) -> RegistryBase | DebianBase:
             return RegistryBase(*manifest, layers)
         if kind == "debian":
             packages = tuple(DebianPackage.read(item, where) for item, where in source.items("packages"))
-            return DebianBase(source.text("recipe"), packages, *manifest, layers)
+            items = source.items("releases") if source.has("releases") else ()
+            releases = tuple(Release.read(item, where) for item, where in items)
+            return DebianBase(source.text("recipe"), packages, *manifest, layers, releases)
         raise Invalid(f"`{source.at('source')}` is neither registry nor debian")

@@ -115,7 +115,34 @@ class DerivedSource(NamedTuple):
     parameters: tuple[tuple[str, str], ...] = ()
 
 
-Source = WheelSource | NpmSource | FilesSource | TextSource | DirectorySource | LinkSource | DebSource | DerivedSource
+class ArchiveFile(NamedTuple):
+    """One file of an upstream release: where it is in the archive, below the one folder at the top, and its place."""
+
+    inside: str  # "bin/node"
+    path: str  # absolute in the image
+    digest: Digest
+    size: int
+    mode: int = 0o644
+
+
+class ArchiveSource(NamedTuple):
+    """Files of an upstream release. `archives` (.tar.gz) all hold them: any one is enough, and none is in the key."""
+
+    files: tuple[ArchiveFile, ...]
+    archives: tuple[ArtifactRef, ...]
+
+
+Source = (
+    WheelSource
+    | NpmSource
+    | FilesSource
+    | TextSource
+    | DirectorySource
+    | LinkSource
+    | DebSource
+    | DerivedSource
+    | ArchiveSource
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,13 +199,16 @@ class ApplicationPlan:
 
 
 def artifacts_of(layer: LayerPlan) -> tuple[ArtifactRef, ...]:
-    """The artifacts that building `layer` reads, each once."""
+    """The artifacts that building `layer` reads, each once; of an `ArchiveSource` all it could read."""
     found: dict[Digest, ArtifactRef] = {}
     for source in layer.sources:
         if isinstance(source, WheelSource | NpmSource | DebSource):
             found.setdefault(source.artifact.digest, source.artifact)
         elif isinstance(source, DerivedSource):
             for artifact in source.artifacts:
+                found.setdefault(artifact.digest, artifact)
+        elif isinstance(source, ArchiveSource):
+            for artifact in source.archives:
                 found.setdefault(artifact.digest, artifact)
     return tuple(found.values())
 
@@ -191,6 +221,8 @@ def places_of(layer: LayerPlan) -> tuple[str, ...]:
             places += (source.scheme.site, source.scheme.prefix)
         elif isinstance(source, FilesSource):
             places += (item.path for item in source.items)
+        elif isinstance(source, ArchiveSource):
+            places += (item.path for item in source.files)
         elif isinstance(source, NpmSource | TextSource | DirectorySource | LinkSource):
             places.append(source.path)
         else:
@@ -226,4 +258,5 @@ _TAGS: dict[type, str] = {
     LinkSource: "link",
     DebSource: "deb",
     DerivedSource: "derived",
+    ArchiveSource: "archive",
 }

@@ -164,6 +164,7 @@ def _write_google_recipe() -> None:
     python3 += [[item for item in ours["images"]["python3"]["layers"][-1]["sources"] if "link" in item]]
     python3 += [[{**derived, "packages": sorted({*derived["packages"], *python})}]]
     ours["name"], ours["rules"] = "google13", []
+    del ours["archives"]
 
     def titled(sources: list[list[dict[str, object]]]) -> list[dict[str, object]]:
         return [{"title": f"layer {number}", "sources": items} for number, items in enumerate(sources, 1)]

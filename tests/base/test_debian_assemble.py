@@ -44,18 +44,24 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     root = tmp_path_factory.mktemp("mirror")
     certificate = Certificate()
     keyring = openpgp.read_keyring([certificate.ring], frozenset({certificate.primary.name}))
-    make_archive(Archive(root, certificate.signer), google_recipe().images["python3"].packages)
+    wanted = {"python3": google_recipe(), "nodejs26": recipes.load()}
+    names = {name for image, recipe in wanted.items() for name in recipe.images[image].packages}
+    make_archive(Archive(root, certificate.signer), names)
     with served(root) as url:
         mirror = discover(url)
-        amd64, arm64 = resolve_packages(
-            google_recipe(),
-            "python3",
-            [AMD64, ARM64],
-            mirror,
-            fetch=fetch,
-            verify=lambda data: openpgp.verify(data, keyring).text,
-            now=NOW,
-        )
+        found = [
+            resolve_packages(
+                recipe,
+                image,
+                [AMD64, ARM64],
+                mirror,
+                fetch=fetch,
+                verify=lambda data: openpgp.verify(data, keyring).text,
+                now=NOW,
+            )
+            for image, recipe in wanted.items()
+        ]
+        amd64, arm64 = (tuple(dict.fromkeys(python + node)) for python, node in zip(*found, strict=True))
         yield Bed(root, mirror, amd64, arm64)
 
 
@@ -178,7 +184,8 @@ def test_variants_and_images(bed: Bed) -> None:
     assert plan.execution["WorkingDir"] == "/"
     assert "Entrypoint" not in plan.execution
     for name, image in recipe.images.items():
-        assert len(plan_base(recipe, name, ARM64, bed.arm64).layers) == len(image.layers)
+        plan = plan_base(recipe, name, ARM64, bed.arm64, recipe.releases(name, ARM64))
+        assert len(plan.layers) == len(image.layers)
 
 
 def test_layers_of_images_that_build_on_each_other_are_shared(bed: Bed) -> None:

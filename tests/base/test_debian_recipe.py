@@ -34,9 +34,9 @@ def test_the_shipped_recipe() -> None:
     recipe = recipes.load()
 
     assert {name: len(image.layers) for name, image in recipe.images.items()} == {
-        "static": 1, "base-nossl": 2, "base": 3, "cc": 4, "python3": 6,
+        "static": 1, "base-nossl": 2, "base": 3, "cc": 4, "python3": 6, "nodejs22": 5, "nodejs24": 5, "nodejs26": 6,
     }  # fmt: skip
-    assert set(recipe.images) == {name.removeprefix("distroless/") for name, _ in names.known()}
+    assert set(recipe.images) == {names.expand(name, overrides={}).recipe for name, _ in names.known()}
     assert set(recipe.platforms) == {"linux/amd64", "linux/arm64"}
     assert recipe.user("nonroot") == {"User": "65532", "WorkingDir": "/home/nonroot"}
     assert recipe.user("root") == {"User": "0", "WorkingDir": "/"}
@@ -47,8 +47,11 @@ def test_the_shipped_recipe() -> None:
 
 def test_it_has_googles_packages_without_the_dead_ones() -> None:
     google = google_recipe()
-    for name, image in recipes.load().images.items():
-        assert set(image.packages) == set(google.images[name].packages) - DEAD
+    ours = recipes.load().images
+    for name, image in google.images.items():
+        assert set(ours[name].packages) == set(image.packages) - DEAD
+    for name, more in {"nodejs22": set[str](), "nodejs24": set[str](), "nodejs26": {"libatomic1"}}.items():
+        assert set(ours[name].packages) == {*google.images["cc"].packages, *more}
 
 
 def test_googles_shape() -> None:

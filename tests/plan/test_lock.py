@@ -18,6 +18,7 @@ from tests.plan.lock_examples import SCHEMA, example, opened, sha, written
 
 AMD64 = ("platforms", "linux/amd64")
 ARM64 = ("platforms", "linux/arm64")
+RELEASE = (*ARM64, "base", "releases", 0)
 
 
 @pytest.mark.spec("LOCK-1")
@@ -133,6 +134,20 @@ BROKEN: list[tuple[str, Callable[[Any], None]]] = [
     ("platforms", _delete(*ARM64)),
     ("facts.libc", _delete(*AMD64, "facts", "libc")),
     ("facts.free-threaded", _set(*AMD64, "facts", "free-threaded", 0)),
+    ("base.releases", _set(*RELEASE[:-1], {})),
+    ("base.releases[0].name", _delete(*RELEASE, "name")),
+    ("base.releases[0].version", _set(*RELEASE, "version", "v24")),
+    ("base.releases[0].from", _set(*RELEASE, "from", [])),
+    ("base.releases[0].from[0].source", _set(*RELEASE, "from", 0, "source", "mirror")),
+    ("base.releases[0].from[0].filename", _set(*RELEASE, "from", 0, "filename", "../x.tar.gz")),
+    ("base.releases[0].from[0].size", _set(*RELEASE, "from", 0, "size", -1)),
+    ("base.releases[0].from[1].sha256", _set(*RELEASE, "from", 1, "sha256", "0")),
+    ("base.releases[0].files", _set(*RELEASE, "files", [])),
+    ("base.releases[0].files", _set(*RELEASE, "files", 0, "path", "/nodejs/bin/node")),
+    ("base.releases[0].files[0].path", _set(*RELEASE, "files", 0, "path", "/a/../b")),
+    ("base.releases[0].files[0].inside", _set(*RELEASE, "files", 0, "inside", "/a")),
+    ("base.releases[0].files[0].mode", _set(*RELEASE, "files", 0, "mode", "4755")),
+    ("base.releases[0].files[0].size", _delete(*RELEASE, "files", 0, "size")),
     ("facts.node", _set(*AMD64, "facts", "node", 24)),
     ("facts.node", _set(*AMD64, "facts", "node", "")),
     ("facts.node-version", _set(*AMD64, "facts", "node-version", [])),

@@ -23,6 +23,8 @@ from ociassemble.plan.locked import (
     RegistryBase,
     Verdict,
 )
+from ociassemble.plan.plan import ArchiveFile
+from ociassemble.plan.release import UNKNOWN, Release, ReleaseArchive
 from tests.plan.lock_examples import example, written
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
@@ -39,10 +41,32 @@ PLATFORMS = st.lists(st.sampled_from(["linux/amd64", "linux/arm64", "linux/arm/v
 PACKAGE = st.builds(LockedPackage, NAME, NAME, st.builds(ArtifactRef, DIGEST, SIZE, PART))
 BASE_LAYERS = st.lists(st.builds(BaseLayer, DIGEST, DIGEST), max_size=2).map(tuple)
 DEBIAN_PACKAGES = st.lists(st.builds(DebianPackage, NAME, NAME, PART, PATH, DIGEST, SIZE), max_size=2).map(tuple)
+MODE = st.integers(0, 0o1777)
+RELEASE_FILES = st.lists(
+    st.builds(ArchiveFile, PATH, PATH.map("/".__add__), DIGEST, SIZE, MODE),
+    min_size=1,
+    max_size=2,
+    unique_by=(lambda item: item.inside, lambda item: item.path),
+).map(tuple)
+RELEASE_ARCHIVES = st.lists(
+    st.builds(ReleaseArchive, st.sampled_from(["upstream", "npm"]), PATH, DIGEST, st.one_of(SIZE, st.just(UNKNOWN))),
+    min_size=1,
+    max_size=2,
+).map(tuple)
+RELEASES = st.lists(
+    st.builds(
+        Release,
+        st.from_regex(r"[a-z0-9][a-z0-9.-]{0,8}", fullmatch=True),
+        st.from_regex(r"[0-9][0-9A-Za-z.+-]{0,8}", fullmatch=True),
+        RELEASE_FILES,
+        RELEASE_ARCHIVES,
+    ),
+    max_size=1,
+).map(tuple)
 BASE = st.one_of(
     st.none(),
     st.builds(RegistryBase, DIGEST, SIZE, NAME, BASE_LAYERS),
-    st.builds(DebianBase, NAME, DEBIAN_PACKAGES, DIGEST, SIZE, NAME, BASE_LAYERS),
+    st.builds(DebianBase, NAME, DEBIAN_PACKAGES, DIGEST, SIZE, NAME, BASE_LAYERS, RELEASES),
 )
 FINDING = st.builds(LockedFinding, NAME, st.sampled_from(["error", "warning", "info"]), NAME)
 VERDICT = st.builds(

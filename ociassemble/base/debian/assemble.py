@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from ociassemble.base.debian.recipe import DerivedItem, Item, PackageItem, Recipe, RecipeLayer
+from ociassemble.base.debian.recipe import DerivedItem, Item, PackageItem, Recipe, RecipeLayer, ReleaseItem
 from ociassemble.content.compress import Codec
 from ociassemble.content.store import Store
 from ociassemble.errors import NotFoundError
@@ -23,6 +23,7 @@ from ociassemble.plan import created
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.locked import DebianPackage
 from ociassemble.plan.plan import DebSource, DerivedSource, LayerPlan, Source
+from ociassemble.plan.release import Release
 from ociassemble.progress import Progress
 from ociassemble.sources.debian import Fetch, Mirror, Verify, resolve
 
@@ -33,7 +34,7 @@ Layering = Literal["grouped", "per-package"]
 
 
 class PinMissingError(NotFoundError):
-    """The recipe needs a package that is not among the pinned ones."""
+    """The recipe needs a package, or an upstream release, that is not among the pinned ones."""
 
     code = "not-found.debian-pin"
 
@@ -81,17 +82,18 @@ def plan_base(
     image: str,
     platform: Platform,
     packages: Iterable[DebianPackage],
+    releases: Iterable[Release] = (),
     *,
     variant: str = "nonroot",
     layering: Layering = "grouped",
 ) -> BasePlan:
-    """The plan of `image` from pinned packages; more of them than needed is fine.
+    """The plan of `image` from pinned packages and releases; more of them than needed is fine.
 
     `per-package` gives every source of the recipe a layer of its own, as Google's images have it.
     """
     wanted = recipe.image(image)
     here = recipe.platform(platform)
-    pins = {package.name: package for package in packages}
+    pins = _Pins({package.name: package for package in packages}, {release.name: release for release in releases})
     layers: list[LayerPlan] = []
     grouped = wanted.layers if layering == "grouped" else tuple(_one_each(wanted.layers))
     for number, layer in enumerate(grouped):
@@ -108,9 +110,7 @@ def plan_base(
     execution: dict[str, Any] = {**recipe.user(variant), "Env": env}
     if wanted.entrypoint:
         execution["Entrypoint"] = list(wanted.entrypoint)
-    annotations = {
-        name: debversion.upstream(_pinned(package, pins).version) for name, package in sorted(wanted.versions.items())
-    }
+    annotations = {name: _version(of, recipe, pins) for name, of in sorted(wanted.versions.items())}
     return BasePlan(platform=platform, layers=tuple(layers), execution=execution, annotations=annotations)
 
 
@@ -121,23 +121,44 @@ def _one_each(layers: Iterable[RecipeLayer]) -> Iterable[RecipeLayer]:
             yield RecipeLayer(title, (item,))
 
 
-def _source(item: Item, recipe: Recipe, platform: Platform, pins: Mapping[str, DebianPackage]) -> Source:
+class _Pins(NamedTuple):
+    """What was pinned, by name."""
+
+    packages: Mapping[str, DebianPackage]
+    releases: Mapping[str, Release]
+
+    def package(self, name: str) -> DebianPackage:
+        if name not in self.packages:
+            raise _missing(f"the Debian package `{name}`")
+        return self.packages[name]
+
+    def release(self, name: str) -> Release:
+        if name not in self.releases:
+            raise _missing(f"the release `{name}`")
+        return self.releases[name]
+
+
+def _missing(what: str) -> PinMissingError:
+    return PinMissingError(
+        f"{what} is not among the pinned ones",
+        hint="the lock was made for another recipe: run `ociassemble lock` again",
+    )
+
+
+def _version(name: str, recipe: Recipe, pins: _Pins) -> str:
+    return pins.release(name).version if name in recipe.archives else debversion.upstream(pins.package(name).version)
+
+
+def _source(item: Item, recipe: Recipe, platform: Platform, pins: _Pins) -> Source:
     if isinstance(item, PackageItem):
-        return DebSource(_pinned(item.package, pins).artifact, item.package, (*recipe.rules, *item.rules))
+        return DebSource(pins.package(item.package).artifact, item.package, (*recipe.rules, *item.rules))
     if isinstance(item, DerivedItem):
-        artifacts = tuple(_pinned(name, pins).artifact for name in item.packages)
+        artifacts = tuple(pins.package(name).artifact for name in item.packages)
         parameters = (("architecture", platform.architecture),) if item.recipe == "ld.so.cache" else ()
         return DerivedSource(item.recipe, artifacts, parameters)
+    if isinstance(item, ReleaseItem):
+        return pins.release(item.release).source
     return item
-
-
-def _pinned(name: str, pins: Mapping[str, DebianPackage]) -> DebianPackage:
-    if name not in pins:
-        raise PinMissingError(
-            f"the Debian package `{name}` is not among the pinned ones",
-            hint="the lock was made for another recipe: run `ociassemble lock` again",
-        )
-    return pins[name]
 
 
 def assemble_base(

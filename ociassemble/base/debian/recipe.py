@@ -14,6 +14,7 @@ from ociassemble.layer.deb import keeper
 from ociassemble.oci import _wire
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.plan import DirectorySource, LinkSource, TextSource
+from ociassemble.plan.release import Release
 from ociassemble.plan.strict import Invalid, Object, as_text
 from ociassemble.sources.debian import Suite
 
@@ -24,6 +25,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+", re.ASCII)
 _ABSOLUTE = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+)+", re.ASCII)
 _MODE = re.compile(r"[01][0-7]{3}", re.ASCII)  # no set-id bits
 _WORD = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
+_HOME = re.compile(r"https?://[^/\s]+/(?:[^\s]*/)?", re.ASCII)
 _DERIVED = re.compile(r"ca-bundle|ld\.so\.cache", re.ASCII)
 
 
@@ -53,7 +55,13 @@ class DerivedItem(NamedTuple):
     packages: tuple[str, ...]
 
 
-Item = PackageItem | DerivedItem | TextSource | DirectorySource | LinkSource
+class ReleaseItem(NamedTuple):
+    """The files of an upstream release, by its name in the recipe's `archives`."""
+
+    release: str
+
+
+Item = PackageItem | DerivedItem | ReleaseItem | TextSource | DirectorySource | LinkSource
 
 
 class RecipeLayer(NamedTuple):
@@ -63,7 +71,10 @@ class RecipeLayer(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeImage:
-    """One image, with what it takes over from others already in it. `versions` maps annotations to packages."""
+    """One image, with what it takes over from others already in it.
+
+    `versions` maps annotations to the packages or releases whose versions they say.
+    """
 
     name: str
     layers: tuple[RecipeLayer, ...]
@@ -83,6 +94,19 @@ class RecipeImage:
                     found.update(item.packages)
         return tuple(sorted(found))
 
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """Names of all upstream releases it has files of."""
+        items = (item for layer in self.layers for item in layer.items)
+        return tuple(item.release for item in items if isinstance(item, ReleaseItem))
+
+
+class RecipeReleases(NamedTuple):
+    """A release for each platform, and the URL that upstream has its archives below."""
+
+    home: str
+    platforms: Mapping[str, Release]
+
 
 class RecipePlatform(NamedTuple):
     """Debian's name of the architecture, and the links of a merged /usr, as `LayerPlan.links` has them."""
@@ -100,7 +124,21 @@ class Recipe:
     platforms: Mapping[str, RecipePlatform]
     users: Mapping[str, Mapping[str, str]]  # "nonroot", "root" -> User and WorkingDir of the config
     rules: tuple[str, ...]
+    archives: Mapping[str, RecipeReleases]
     images: Mapping[str, RecipeImage]
+
+    def releases(self, image: str, platform: Platform) -> tuple[Release, ...]:
+        """The upstream releases that `image` has files of, for `platform`."""
+        return tuple(self._release(name, platform) for name in self.image(image).releases)
+
+    def _release(self, name: str, platform: Platform) -> Release:
+        offered = self.archives[name].platforms
+        for text, found in offered.items():
+            if Platform.parse(text).matches(platform):
+                return found
+        raise RecipeMissingError(
+            f"the recipe `{self.name}` has no `{name}` for {platform}", details=[f"available: {', '.join(offered)}"]
+        )
 
     def image(self, name: str) -> RecipeImage:
         """The image `name`; `RecipeMissingError` lists the others."""
@@ -165,13 +203,37 @@ def _recipe(document: Any) -> Recipe:
             platforms={name: _platform(name, value, path) for name, value, path in top.members("platforms")},
             users={name: _user(value, path) for name, value, path in top.members("users")},
             rules=top.texts("rules"),
+            archives={name: _releases(name, value, path) for name, value, path in top.members("archives")}
+            if top.has("archives")
+            else {},
             images=images,
         )
     for image in images.values():
+        if unknown := set(image.releases) - set(recipe.archives):
+            raise Invalid(f"`images.{image.name}` has files of the archive `{min(unknown)}`, which is not there")
         for layer in image.layers:
             for item in layer.items:
                 keeper((*recipe.rules, *(item.rules if isinstance(item, PackageItem) else ())))
     return recipe
+
+
+def _releases(name: str, value: Any, path: str) -> RecipeReleases:
+    if not _WORD.fullmatch(name):
+        raise Invalid(f"`{path}` is not a name")
+    with Object(value, path) as source:
+        home = source.matching("home", _HOME, "a URL that ends in a slash")
+        platforms: dict[str, Release] = {}
+        for platform, item, where in source.members("platforms"):
+            _check_platform(platform, where)
+            platforms[platform] = Release.read(item, where, name=name)
+        return RecipeReleases(home, platforms)
+
+
+def _check_platform(name: str, path: str) -> None:
+    try:
+        Platform.parse(name)
+    except Error as error:
+        raise Invalid(f"`{path}`: {error}") from error
 
 
 def _suite(value: Any, path: str) -> Suite:
@@ -181,10 +243,7 @@ def _suite(value: Any, path: str) -> Suite:
 
 
 def _platform(name: str, value: Any, path: str) -> RecipePlatform:
-    try:
-        Platform.parse(name)
-    except Error as error:
-        raise Invalid(f"`{path}`: {error}") from error
+    _check_platform(name, path)
     with Object(value, path) as source:
         links = tuple(sorted((link, as_text(target, where)) for link, target, where in source.members("links")))
         return RecipePlatform(source.matching("debian", _WORD, "an architecture"), links)
@@ -226,6 +285,8 @@ def _item(value: Any, path: str) -> Item:
         if source.has("package"):
             rules = source.texts("rules") if source.has("rules") else ()
             return PackageItem(source.matching("package", _PACKAGE, "the name of a package"), rules)
+        if source.has("archive"):
+            return ReleaseItem(source.matching("archive", _WORD, "a name"))
         if source.has("derived"):
             return DerivedItem(source.matching("derived", _DERIVED, "a derived file"), source.texts("packages"))
         if source.has("link"):

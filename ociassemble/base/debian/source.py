@@ -1,10 +1,11 @@
-"""Debian's archive -> base images: the newest signed packages, or the pinned ones, fetched and assembled."""
+"""Debian's archive, and upstream releases -> base images: the newest signed packages, or the pinned ones, assembled."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ociassemble.base.debian.assemble import assemble_base, plan_base, resolve_packages
 from ociassemble.base.debian.recipe import load
@@ -12,18 +13,40 @@ from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import Assembled
 from ociassemble.content import compress
 from ociassemble.content.store import Store
+from ociassemble.errors import OfflineError
 from ociassemble.net import download
 from ociassemble.net.wire import Wire
+from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.locked import DebianBase, DebianPackage
+from ociassemble.plan.release import Release, ReleaseArchive
 from ociassemble.progress import Progress
-from ociassemble.sources import debian
+from ociassemble.sources import debian, releases
+
+if TYPE_CHECKING:
+    from ociassemble.sources.npmrc import NpmSettings
+
+
+class BaseOfflineError(OfflineError):
+    """`--offline`, and files that a base is made of are not in the store."""
+
+    code = "offline.base"
+
+
+def _no_npm() -> NpmSettings:
+    from ociassemble.sources import npmrc
+
+    raise npmrc.no_registry("nobody was asked for one")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DebianBases:
-    """Assembles bases. `mirror` is what the user configured; None finds the one apt uses on this host."""
+    """Assembles bases.
+
+    `mirror` is what the user configured for Debian; None finds the one apt uses on this host. `upstream` is where the
+    user has upstream releases; None is where the recipe says. `npm` is asked for only where something is there.
+    """
 
     mirror: str | None
     wire: Callable[[], Wire]
@@ -32,29 +55,36 @@ class DebianBases:
     jobs: int
     transfers: int
     progress: Progress
+    upstream: str | None = None
+    npm: Callable[[], NpmSettings] = _no_npm
+    offline: bool = False
 
     def __call__(
-        self, name: BaseName, platforms: Sequence[Platform], pinned: Mapping[str, tuple[DebianPackage, ...]]
+        self, name: BaseName, platforms: Sequence[Platform], pinned: Mapping[str, DebianBase]
     ) -> tuple[Assembled, ...]:
-        """One base a platform: from the pinned packages of each (by platform), or from the newest where none are."""
+        """One base a platform: from what is pinned for each (by platform), or from the newest where that is nothing."""
         recipe = load()
-        packages = tuple(pinned[str(platform)] for platform in platforms if str(platform) in pinned)
-        if len(packages) != len(platforms):
+        pins = [pinned[str(platform)] for platform in platforms if str(platform) in pinned]
+        if len(pins) == len(platforms):
+            packages = tuple(pin.packages for pin in pins)
+            upstream = [pin.releases for pin in pins]
+        else:
+            upstream = [recipe.releases(name.recipe, platform) for platform in platforms]
             packages = self._newest(name, platforms)
         codec = compress.codec("gzip", role="base")
         made = []
-        for platform, found in zip(platforms, packages, strict=True):
-            plan = plan_base(recipe, name.recipe, platform, found, variant=name.variant)
+        for platform, found, released in zip(platforms, packages, upstream, strict=True):
+            plan = plan_base(recipe, name.recipe, platform, found, released, variant=name.variant)
             image = assemble_base(
                 plan,
                 codec=codec,
                 store=self.store,
-                fetch=self._fetcher(found),
+                fetch=self._fetcher(found, released),
                 use_records=self.use_records,
                 jobs=self.jobs,
                 progress=self.progress,
             )
-            made.append(Assembled(image=image, packages=found))
+            made.append(Assembled(image=image, packages=found, releases=released))
         return tuple(made)
 
     def _newest(self, name: BaseName, platforms: Sequence[Platform]) -> tuple[tuple[DebianPackage, ...], ...]:
@@ -76,18 +106,58 @@ class DebianBases:
     def _document(self, url: str, limit: int) -> bytes:
         return download.get(self.wire(), url, limit=limit).data
 
-    def _fetcher(self, packages: Sequence[DebianPackage]) -> Callable[[tuple[ArtifactRef, ...]], None]:
+    def _fetcher(
+        self, packages: Sequence[DebianPackage], upstream: Sequence[Release]
+    ) -> Callable[[tuple[ArtifactRef, ...]], None]:
         by_digest = {package.digest: package for package in packages}
 
         def one(urls: Sequence[str], ref: ArtifactRef) -> None:
-            download.fetch(
-                self.wire(), urls, ref.digest, ref.size, self.store, label=ref.filename, progress=self.progress
-            )
+            self._download(urls, ref, None)
 
         def fetch(artifacts: tuple[ArtifactRef, ...]) -> None:
-            missing = [by_digest[ref.digest] for ref in artifacts if self.store.size(ref.digest) != ref.size]
+            wanted = {ref.digest for ref in artifacts}
+            missing = [by_digest[ref.digest] for ref in artifacts if self._lacks(ref, by_digest)]
+            lacking = [item for item in upstream if not wanted.isdisjoint(archive.digest for archive in item.archives)]
+            lacking = [item for item in lacking if not releases.here(item, self.store)]
+            if self.offline and (missing or lacking):
+                raise _offline(missing, lacking)
+            for release in lacking:
+                self._bring(release)
             if missing:  # only then does anybody need a mirror
                 largest = sorted(missing, key=lambda package: -package.size)
                 debian.fetch_packages(largest, debian.discover(self.mirror), one, jobs=self.transfers)
 
         return fetch
+
+    def _lacks(self, ref: ArtifactRef, packages: Mapping[Digest, DebianPackage]) -> bool:
+        return ref.digest in packages and self.store.size(ref.digest) != ref.size
+
+    def _bring(self, release: Release) -> None:
+        home = f"{self.upstream.rstrip('/')}/" if self.upstream else load().archives[release.name].home
+
+        def locate(archive: ReleaseArchive) -> str:
+            return releases.url(archive, release, home=home, registry=lambda package: self.npm().registry_of(package))
+
+        def one(urls: Sequence[str], ref: ArtifactRef) -> None:
+            # Only what is asked of npm's registry may carry npm's credentials.
+            archive = next(item for item in release.archives if item.digest == ref.digest)
+            self._download(urls, ref, self.npm().headers if archive.place == "npm" else None)
+
+        releases.bring(release, locate, one, store=self.store, progress=self.progress)
+
+    def _download(self, urls: Sequence[str], ref: ArtifactRef, headers: download.Headers | None) -> None:
+        wire, label = self.wire(), ref.filename
+        download.fetch(
+            wire, urls, ref.digest, ref.size, self.store, label=label, progress=self.progress, headers=headers
+        )
+
+
+def _offline(packages: Sequence[DebianPackage], upstream: Sequence[Release]) -> BaseOfflineError:
+    names = [package.artifact.filename for package in packages]
+    names += (" or ".join(item.artifact.filename for item in release.archives) for release in upstream)
+    count = f"{len(names)} files" if len(names) > 1 else "a file"
+    return BaseOfflineError(
+        f"`--offline`, and {count} that the base is made of {'are' if len(names) > 1 else 'is'} not in the store",
+        details=names,
+        hint="run once without `--offline`: what was fetched is kept",
+    )
