@@ -145,6 +145,9 @@ class Steps:
             open=open_source,
             assemble=DebianBases(
                 mirror=settings.debian_mirror or self._session.environment.variables.get("OCIASSEMBLE_DEBIAN_MIRROR"),
+                upstream=settings.node_mirror or self._session.environment.variables.get("OCIASSEMBLE_NODE_MIRROR"),
+                npm=lambda: Supplies(self._session).npm(request.application),
+                offline=self._session.options.offline,
                 wire=lambda: self._session.wire,
                 store=self._session.store,
                 use_records=request.use_cache,

@@ -34,12 +34,6 @@ class BaseOfflineError(OfflineError):
     code = "offline.base"
 
 
-def _no_npm() -> NpmSettings:
-    from ociassemble.sources import npmrc
-
-    raise npmrc.no_registry("nobody was asked for one")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DebianBases:
     """Assembles bases.
@@ -49,15 +43,15 @@ class DebianBases:
     """
 
     mirror: str | None
+    upstream: str | None
+    npm: Callable[[], NpmSettings]
+    offline: bool
     wire: Callable[[], Wire]
     store: Store
     use_records: bool
     jobs: int
     transfers: int
     progress: Progress
-    upstream: str | None = None
-    npm: Callable[[], NpmSettings] = _no_npm
-    offline: bool = False
 
     def __call__(
         self, name: BaseName, platforms: Sequence[Platform], pinned: Mapping[str, DebianBase]
