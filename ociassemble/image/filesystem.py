@@ -90,6 +90,10 @@ class FileSystem:
         """The content of a captured file, links followed; None where it was not captured."""
         return self.files.get(self.resolve(path))
 
+    def children(self, folder: str) -> Iterator[str]:
+        """The real paths directly in a folder, in no order."""
+        return iter(self._children.get(folder, ()))
+
     def _is_folder(self, path: str) -> bool:
         found = self.paths.get(path)
         return path == "" or (found is not None and found.kind == "directory")
