@@ -25,9 +25,11 @@ from ociassemble.content.compress import open_reader
 from ociassemble.content.memory import MemoryStore
 from ociassemble.formats import ldcache
 from ociassemble.image.image import Image
+from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
-from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.locked import DebianBase, DebianPackage
 from ociassemble.progress import Progress
+from ociassemble.sources.npmrc import NpmSettings
 from tests.base.debian_bases import wire
 from tests.base.real_debian import RealMirror, real_mirror
 from tests.debian_archive import served
@@ -76,8 +78,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
 
 def _bases(url: str, store: MemoryStore, *, jobs: int = 2) -> DebianBases:
     return DebianBases(
-        mirror=url, wire=wire, store=store, use_records=True, jobs=jobs, transfers=4, progress=Progress()
-    )
+        mirror=url, upstream=None, npm=NpmSettings, offline=False, wire=wire, store=store, use_records=True, jobs=jobs,
+        transfers=4, progress=Progress(),
+    )  # fmt: skip
 
 
 def _unpacked(image: Image, root: Path) -> bool:
@@ -126,8 +129,9 @@ def run(root: Path, request: pytest.FixtureRequest) -> object:
 def test_the_locked_packages_make_the_same_base_without_any_suite(base: Base) -> None:
     shutil.rmtree(base.mirror.root / "debian/dists")
     name = expand("distroless/python3", overrides={})
+    pin = DebianBase("python3:nonroot", base.packages, Digest.of(b""), 0, "", ())
     with served(base.mirror.root) as url:
-        (made,) = _bases(url, MemoryStore())(name, [AMD64], {"linux/amd64": base.packages})
+        (made,) = _bases(url, MemoryStore())(name, [AMD64], {"linux/amd64": pin})
 
     assert made.image.digest == base.image.digest
 

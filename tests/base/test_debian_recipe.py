@@ -86,6 +86,10 @@ def first(document: Any) -> Any:
     return document["images"]["static"]["layers"][0]["sources"]
 
 
+def node(document: Any) -> Any:
+    return document["archives"]["nodejs24"]["platforms"]["linux/amd64"]
+
+
 CHANGES: dict[str, Callable[[Any], object]] = {
     "unknown name": lambda d: d.update(packages=[]),
     "unknown name in an image": lambda d: d["images"]["cc"].update(user="root"),
@@ -102,6 +106,20 @@ CHANGES: dict[str, Callable[[Any], object]] = {
     "negative owner": lambda d: first(d).append({"directory": "/x", "uid": -1}),
     "lines that are a text": lambda d: first(d).append({"file": "/x", "lines": "a"}),
     "no suites": lambda d: d.pop("suites"),
+    "an archive without home": lambda d: d["archives"]["nodejs24"].pop("home"),
+    "a home that is no folder": lambda d: d["archives"]["nodejs24"].update(home="https://mirror.example/node"),
+    "a home in clear": lambda d: d["archives"]["nodejs24"].update(home="http://mirror.example/"),
+    "no version": lambda d: node(d).update(version="v24"),
+    "no files": lambda d: node(d).update(files=[]),
+    "from nowhere": lambda d: node(d).update({"from": []}),
+    "from elsewhere": lambda d: node(d)["from"][0].update(source="pip"),
+    "no hash": lambda d: node(d)["from"][0].pop("sha256"),
+    "a file without hash": lambda d: node(d)["files"][0].pop("sha256"),
+    "a file without size": lambda d: node(d)["files"][0].pop("size"),
+    "a setuid file": lambda d: node(d)["files"][1].update(mode="4755"),
+    "a relative place": lambda d: node(d)["files"][1].update(path="nodejs/bin/node"),
+    "a name inside": lambda d: node(d).update(name="nodejs24"),
+    "an archive and a package": lambda d: first(d).append({"archive": "nodejs24", "package": "libc6"}),
     "a suite with a path": lambda d: d["suites"][0].update(suite="../trixie"),
 }
 
@@ -126,6 +144,11 @@ def test_what_reader_and_schema_refuse_alike(change: Callable[[Any], object]) ->
         lambda d: d["images"]["static"].update({"from": "static"}),
         lambda d: d["platforms"].update({"not a platform": {"debian": "amd64", "links": {}}}),
         lambda d: first(d).append({"directory": "/usr/../etc"}),
+        lambda d: first(d).append({"archive": "nodejs28"}),
+        lambda d: d["archives"]["nodejs24"]["platforms"].update({"not a platform": node(d)}),
+        lambda d: node(d)["files"][1].update(path="/nodejs/../bin/node"),
+        lambda d: node(d)["files"][1].update(inside="LICENSE"),
+        lambda d: node(d)["from"][0].update(filename="../node.tar.gz"),
     ],
 )
 def test_what_only_the_reader_can_see(change: Callable[[Any], object]) -> None:

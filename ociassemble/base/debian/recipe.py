@@ -25,7 +25,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+", re.ASCII)
 _ABSOLUTE = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+)+", re.ASCII)
 _MODE = re.compile(r"[01][0-7]{3}", re.ASCII)  # no set-id bits
 _WORD = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
-_HOME = re.compile(r"https?://[^/\s]+/(?:[^\s]*/)?", re.ASCII)
+_HOME = re.compile(r"https://[^/\s]+/(?:[^\s]*/)?", re.ASCII)
 _DERIVED = re.compile(r"ca-bundle|ld\.so\.cache", re.ASCII)
 
 
