@@ -39,17 +39,25 @@ def prove(table: Table, execution: Mapping[str, Any], platform: Platform) -> tup
 
     Errors are about the start command and all it needs; what is wrong elsewhere is a warning.
     """
-    from ociassemble.audit import start
+    from ociassemble.audit import libraries, node, python, signals, start
 
     findings: list[Finding] = []
+    process = None
     command = (*(execution.get("Entrypoint") or ()), *(execution.get("Cmd") or ()))
     if not command:
         findings.append(
             Finding("prove.no-command", "warning", "the image has no start command", "set one with `--cmd`")
         )
     else:
-        found, _ = start.prove(table, command, execution, platform)
+        found, process = start.prove(table, command, execution, platform)
         findings += found
+    if process is not None:
+        for language in (python, node):
+            found, runs = language.prove(table, process)
+            findings += found
+            if runs is not None:
+                findings += signals.prove(table, runs, execution)
+    findings += libraries.prove(table, process, execution, platform)
     if execution.get("User", "") in ("", "0", "root", "0:0", "root:root"):
         findings.append(
             Finding("prove.root", "info", "the image starts as root", "`--user 65532` runs it as an ordinary user")

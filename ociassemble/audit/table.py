@@ -69,6 +69,10 @@ class Table:
         """Whether anything is there, links followed, whoever asks."""
         return not self.find(path).problem
 
+    def listing(self, place: str) -> tuple[str, ...]:
+        """The names in a folder, which is given by its real path."""
+        return tuple(path.rpartition("/")[2] for path in self.files.children(place))
+
     def names(self) -> frozenset[str]:
         """The last parts of all paths, and the names libraries give themselves."""
         if self._names is None:
