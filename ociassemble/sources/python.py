@@ -102,7 +102,7 @@ def locate(
     search = _Search(index, wire, owned, folder, resolved, progress or Progress())
     groups = _pool.each(search.package, sorted(by_name.items()), jobs=jobs)
     located = {item.artifact.digest: item for group in groups for item in group}
-    missing = [item.artifact for item in located.values() if not item.files and not item.urls]
+    missing = [item.artifact for item in located.values() if not item.files and (wire.offline or not item.urls)]
     if missing:
         raise search.missing(missing)
     return located
