@@ -39,7 +39,7 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 def test_there_are_examples() -> None:
-    assert {"python-flask", "python-fastapi", "python-plain", "directory"} <= set(FOLDERS)
+    assert {"python-flask", "python-fastapi", "python-plain", "express", "directory"} <= set(FOLDERS)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -68,13 +68,28 @@ def test_its_lock_is_fresh(name: str) -> None:
     assert (folder / "ociassemble.lock").read_bytes() == lock.dump()
 
 
+def node_base(platform: str) -> images.Image:
+    """A Debian 13 with Node 24 as far as its facts go."""
+    triplet = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[platform.partition("/")[2]]
+    files: images.Entries = {
+        "etc/os-release": 'ID="debian"\nVERSION_ID="13"\n',
+        f"usr/lib/{triplet}/libc.so.6": images.program(),
+        "var/lib/dpkg/status.d/libc6": "Package: libc6\nVersion: 2.41-12\n",
+        "nodejs/bin/node": images.program(),
+    }
+    execution = {"Entrypoint": ["/nodejs/bin/node"], "User": "65532", "Env": ["NODE_VERSION=24.11.1"]}
+    return images.image([images.layer(files)], platform=platform, execution=execution)
+
+
 @pytest.mark.parametrize("name", LOCKED)
 def test_it_is_planned_with_its_lock(name: str, tmp_path: Path) -> None:
     """On a base with the facts it was locked for, asking neither a resolver nor an index."""
-    ociassemble = Commands(tmp_path, UV_NO_INDEX="1", PIP_NO_INDEX="1")
+    ociassemble = Commands(tmp_path, UV_NO_INDEX="1", PIP_NO_INDEX="1", npm_config_registry="")
     with serve("127.0.0.1", 0, tmp_path / "registry") as registry:
         python3 = images.index([base(platform) for platform in PLATFORMS])
         images.push(python3, f"{registry.host}/distroless/python3-debian13:nonroot")
+        nodejs = images.index([node_base(platform) for platform in PLATFORMS])
+        images.push(nodejs, f"{registry.host}/distroless/nodejs24-debian13:nonroot")
         release = images.layer({"etc/os-release": 'ID="debian"\nVERSION_ID="13"\n'})
         static = images.index([images.image([release], platform=platform, execution={}) for platform in PLATFORMS])
         images.push(static, f"{registry.host}/distroless/static-debian13:nonroot")
@@ -106,13 +121,13 @@ def test_it_names_no_host_of_a_registry(name: str) -> None:
 
 
 def commands(text: str) -> list[list[str]]:
-    """The commands in the code blocks of a document, fenced or indented, as words."""
+    """The commands in the code blocks of a document, fenced or indented, as words; a Dockerfile is none."""
     lines = re.sub(r"\\\n\s*", "", text).splitlines()
-    fenced, found = False, []
+    fenced, other, found = False, False, []
     for line in lines:
         if line.startswith("```"):
-            fenced = not fenced
-        elif fenced or line.startswith("    "):
+            fenced, other = not fenced, line == "```dockerfile"
+        elif (fenced and not other) or line.startswith("    "):
             words = shlex.split(line.strip().removeprefix("$ "), comments=True)
             if words:
                 found.append(words)

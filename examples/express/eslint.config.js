@@ -1,0 +1,7 @@
+module.exports = [
+  {
+    files: ["**/*.js"],
+    languageOptions: { sourceType: "commonjs" },
+    rules: { "no-unused-vars": "error", eqeqeq: "error" },
+  },
+];
