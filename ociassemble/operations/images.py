@@ -138,7 +138,7 @@ def run(
 
     A name without a transport is looked up in the local store first, then in its registry.
     """
-    from ociassemble.runtime.probe import probe
+    from ociassemble.runtime.probe import NAMES, probe_one
     from ociassemble.runtime.request import Port, RunRequest
     from ociassemble.runtime.run import run as start
 
@@ -153,8 +153,13 @@ def run(
         session.progress.warn(
             f"the image is for {image.platform}, this host is {host}: it starts only where an emulator is registered"
         )
-    found = probe(lambda name: _run.find(name, path=path), root=os.geteuid() == 0)
-    choices = [choice for choice in found if runtime in (None, choice.name)]
+    if runtime is not None and runtime not in NAMES:
+        raise UsageError(f"`--runtime {runtime}` is none that starts images", hint=f"one of {', '.join(NAMES)}")
+    choices = (
+        probe_one(name, lambda program: _run.find(program, path=path), root=os.geteuid() == 0)
+        for name in NAMES
+        if runtime in (None, name)
+    )
 
     def lay_out(place: Path) -> str:
         write(image.node, LayoutDestination(place, "run"), progress=Progress(), jobs=session.transfers)

@@ -71,7 +71,9 @@ def _engine(name: str, more: str, find: Find, variables: Mapping[str, str], home
     if program is None:
         raise ToolError(f"{'`ctr` ' if name == 'containerd' else ''}not installed")
     if name == "containerd":
-        return Containerd(name, program, more or variables.get("CONTAINERD_NAMESPACE") or "default")
+        socket = variables.get("CONTAINERD_ADDRESS") or "/run/containerd/containerd.sock"
+        namespace = more or variables.get("CONTAINERD_NAMESPACE") or "default"
+        return Containerd(name, program, namespace, "--address", socket, socket=socket)
     if name == "k3s":
         return Containerd(name, program, "k8s.io", "ctr")
     if name == "kind":

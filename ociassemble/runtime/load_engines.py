@@ -62,13 +62,17 @@ class Cli:
 class Containerd:
     """containerd through `ctr`, in one of its namespaces; `first` are the words before (k3s has it built in)."""
 
-    def __init__(self, name: str, program: str, namespace: str, *first: str) -> None:
+    def __init__(self, name: str, program: str, namespace: str, *first: str, socket: str = "") -> None:
         self.name = name
+        self._socket = socket
         self._program = program
         self._namespace = namespace
         self._words = (*first, "--namespace", namespace)
 
     def version(self) -> str:
+        # `ctr` waits for a socket to appear; that takes longer than anybody wants to wait for a no.
+        if self._socket.startswith("/") and not Path(self._socket).is_socket():
+            raise ToolError(f"no socket at `{self._socket}`")
         lines = _said(_ask(self._program, *self._words, "version")).partition("Server:")[2].split()
         version = lines[lines.index("Version:") + 1] if "Version:" in lines[:-1] else "of an unknown version"
         return f"{version}, namespace {self._namespace}"

@@ -10,6 +10,12 @@ from ociassemble.errors import ToolError
 
 Find = Callable[[str], str | None]
 
+_QUESTIONS = {
+    "podman": ("info", "--format", "{{.Version.Version}} with {{.Host.OCIRuntime.Name}}"),
+    "docker": ("version", "--format", "{{.Server.Version}}"),
+    "nerdctl": ("info", "--format", "{{.ServerVersion}}"),
+}
+NAMES = (*_QUESTIONS, "runc")
 _TIMEOUT = 15.0  # seconds; a daemon that hangs is a daemon that is not there
 
 
@@ -50,17 +56,17 @@ class RuntimeChoice(NamedTuple):
 
 
 def probe(find: Find, *, root: bool) -> tuple[RuntimeChoice, ...]:
-    """All runtimes in the order of preference, each asked whether it works; `root`: whether we are root.
+    """All runtimes in the order of preference, each asked whether it works; `root`: whether we are root."""
+    return tuple(probe_one(name, find, root=root) for name in NAMES)
+
+
+def probe_one(name: str, find: Find, *, root: bool) -> RuntimeChoice:
+    """One of `NAMES`.
 
     Docker and its kin are asked for their server; runc needs root here, because an image's own user cannot be had
     in a user namespace with one user.
     """
-    return (
-        _engine("podman", ("info", "--format", "{{.Version.Version}} with {{.Host.OCIRuntime.Name}}"), find),
-        _engine("docker", ("version", "--format", "{{.Server.Version}}"), find),
-        _engine("nerdctl", ("info", "--format", "{{.ServerVersion}}"), find),
-        _runc(find, root),
-    )
+    return _runc(find, root) if name == "runc" else _engine(name, _QUESTIONS[name], find)
 
 
 def choose(choices: Sequence[RuntimeChoice], name: str = "") -> RuntimeChoice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,11 +24,11 @@ def start(choice: RuntimeChoice, request: RunRequest, *, folder: Path, output: B
     return engine.start(choice, request, folder, output)
 
 
-def run(choices: Sequence[RuntimeChoice], request: RunRequest, *, folder: Path, progress: Progress) -> int:
+def run(choices: Iterable[RuntimeChoice], request: RunRequest, *, folder: Path, progress: Progress) -> int:
     """Run the image in the foreground and return its exit status; signals are forwarded to it.
 
     Runtimes that cannot be used are named with the reason. One that turns out to be unable to start the image is
-    named, too, and the next is tried.
+    named, too, and the next is tried; `choices` is asked for it only then.
     """
     refused: list[str] = []
     for choice in choices:

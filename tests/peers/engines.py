@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,12 +45,16 @@ class Podman(NamedTuple):
 
 
 @pytest.fixture
-def podman(tmp_path: Path) -> Iterator[Podman]:
+def podman() -> Iterator[Podman]:
     program = require("podman")
     if os.geteuid() != 0:
         pytest.skip("podman needs root here")
-    folder = tmp_path / "podman"
-    folder.mkdir()
+    # pytest's folders are long, and where a path is too long for a socket podman waits 20 s for its monitor.
+    with tempfile.TemporaryDirectory(prefix="podman-", ignore_cleanup_errors=True) as short:
+        yield from _podman(program, Path(short))
+
+
+def _podman(program: Peer, folder: Path) -> Iterator[Podman]:
     (folder / "storage.conf").write_text(_STORAGE.format(folder))
     (folder / "containers.conf").write_text(_CONTAINERS.format(folder))
     made = Podman(
@@ -115,7 +120,6 @@ def containerd(tmp_path: Path) -> Iterator[Containerd]:
         pytest.skip("containerd needs root here")
     folder = tmp_path / "containerd"
     folder.mkdir()
-    # The path of a socket may have 107 bytes, and pytest's folders are long.
     socket = folder / "s"
     (folder / "config.toml").write_text(
         f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\n'

@@ -131,6 +131,7 @@ def test_what_the_process_may_do(
     assert {"tmp", "1777", "1", "ADDED=yes", "PORT=8080"} <= set(lines)
 
 
+@pytest.mark.spec("RUN-5")
 def test_arguments_replace_the_command(
     runtime: RuntimeChoice, image: Callable[..., Path], folder: Path, tmp_path: Path
 ) -> None:
