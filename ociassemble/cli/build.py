@@ -9,9 +9,13 @@ from typing import Any
 
 import click
 
+from ociassemble.cli import results
 from ociassemble.cli.command import Command
 from ociassemble.cli.request import asking, request, shaping
 from ociassemble.cli.start import session
+from ociassemble.cli.types import format_option
+
+_FILE = click.Path(path_type=Path)
 
 
 @click.command(cls=Command)
@@ -22,13 +26,11 @@ from ociassemble.cli.start import session
 @click.option("--load", is_flag=True, help="Load it into docker, podman or containerd of this host.")
 @click.option("--runtime", default="", metavar="NAME", help="With --load: docker, podman, containerd[:NS], kind, ...")
 @click.option("-o", "--output", multiple=True, metavar="SPEC", help="oci:DIR[:TAG], oci-archive:FILE, ...")
-@click.option("--image-refs", type=click.Path(path_type=Path), metavar="FILE", help="Write the result's names there.")
-@click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest there.")
-@click.option("--iidfile", type=click.Path(path_type=Path), metavar="FILE", help="Write the image's id there.")
-@click.option("--metadata-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the JSON result there.")
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", metavar="HOW", help="text, json."
-)
+@click.option("--image-refs", type=_FILE, metavar="FILE", help="Write the result's names there.")
+@click.option("--digest-file", type=_FILE, metavar="FILE", help="Write the digest there.")
+@click.option("--iidfile", type=_FILE, metavar="FILE", help="Write the image's id there.")
+@click.option("--metadata-file", type=_FILE, metavar="FILE", help="Write digest and descriptor there, as buildx does.")
+@format_option
 @click.option("--dry-run", is_flag=True, help="Plan, and say what would be done.")
 @click.pass_context
 def build(
@@ -51,11 +53,11 @@ def build(
 
     Without --push, --load and -o the image goes to the local store. Nothing is pushed without --push.
     """
-    from ociassemble import _files
     from ociassemble.build import build as run
     from ociassemble.build import planned
 
     writes = tuple(path for path in (image_refs, digest_file, iidfile, metadata_file) if path is not None)
+    results.check(writes)
     asked = replace(request(given), tags=tag, push=push, load=load, runtime=runtime, outputs=output, writes=writes)
     if form == "json" and any(text.partition(":")[2].startswith("-") or "dest=-" in text for text in output):
         from ociassemble.errors import UsageError
@@ -69,20 +71,25 @@ def build(
             for target in plan.targets:
                 for layer in target.plan.layers:
                     this.progress.info(f"{target.plan.platform}: would have the layer `{layer.title}`")
+            if form == "json":
+                from ociassemble.cli.shown import plan_document
+
+                console.result_json(plan_document(plan))
             return
         result = run(asked, this)
-        from ociassemble.cli.shown import image_id, result_document
+        from ociassemble.cli.shown import buildx_document, image_id, result_document, result_lines
 
+        if console.options.verbose:
+            for line in result_lines(result):
+                this.progress.info(line)
         lines = [item.line for item in result.written]
         files = [
             (image_refs, "".join(f"{line}\n" for line in lines)),
             (digest_file, f"{result.node.descriptor.digest}\n"),
             (iidfile, f"{image_id(result)}\n"),
-            (metadata_file, json.dumps(result_document(result), indent=2) + "\n"),
+            (metadata_file, json.dumps(buildx_document(result, tag), indent=2) + "\n"),
         ]
-        for path, text in files:
-            if path is not None:
-                _files.write_atomic(path, text.encode())
+        results.write_together([(path, text) for path, text in files if path is not None])
         if form == "json":
             console.result_json(result_document(result))
             return

@@ -12,6 +12,10 @@ import click
 from ociassemble.cli.verbs import ALIASES, VERBS, Verb
 
 PREFIX = "OCIASSEMBLE_"
+_EVERYWHERE = (
+    "--offline, --cache-dir, --authfile, --ca-file, --progress, -q, -v, -j, --debug and what else "
+    "`ociassemble --help` lists. Every long option has an environment variable, OCIASSEMBLE_..."
+)
 F = TypeVar("F", bound=Callable[..., Any])
 PROGRESS = ("auto", "tty", "plain", "json", "quiet")
 
@@ -118,10 +122,9 @@ class Command(click.Command):
                 with formatter.section(title):
                     formatter.write_dl(records, col_max=34)
         with formatter.section("Everywhere"):
-            formatter.write_text(
-                "--offline, --cache-dir, --authfile, --ca-file, --progress, -q, -v, -j, --debug and what else "
-                "`ociassemble --help` lists. Every long option has an environment variable, OCIASSEMBLE_..."
-            )
+            indent = " " * formatter.current_indent
+            text = click.wrap_text(_EVERYWHERE, formatter.width, initial_indent=indent, subsequent_indent=indent)
+            formatter.write(f"{text}\n")
 
 
 class Group(click.Group):

@@ -29,9 +29,9 @@ def guarded(root: click.Command, program: str, argv: list[str]) -> int:
     """Run a click command line; every way it can end becomes an exit status, and never a traceback unasked."""
     complete = os.environ.get("_OCIASSEMBLE_COMPLETE")
     if complete:
-        from click.shell_completion import shell_complete
+        from ociassemble.cli.completion import answer
 
-        return shell_complete(root, {}, program, "_OCIASSEMBLE_COMPLETE", complete)
+        return answer(root, program, complete)
     _end_on_signals()
     form = _Form(argv)
     try:

@@ -10,6 +10,7 @@ import click
 from ociassemble.cli.command import Command
 from ociassemble.cli.request import asking, request
 from ociassemble.cli.start import session
+from ociassemble.cli.types import format_option
 
 
 @click.command(cls=Command)
@@ -24,8 +25,9 @@ from ociassemble.cli.start import session
     help="Let versions move: all, or those of NAME.",
 )
 @click.option("--check", is_flag=True, help="Fail if the lock would change; write nothing.")
+@format_option
 @click.pass_context
-def lock(ctx: click.Context, /, no_base: bool, upgrade: tuple[str, ...], check: bool, **given: Any) -> None:
+def lock(ctx: click.Context, /, no_base: bool, upgrade: tuple[str, ...], check: bool, form: str, **given: Any) -> None:
     """Write APP's ociassemble.lock: base, packages and dependency layers by digest.
 
     Versions of packages stay as they are in the lock that is there, where they still fit; the base is resolved anew.
@@ -45,6 +47,22 @@ def lock(ctx: click.Context, /, no_base: bool, upgrade: tuple[str, ...], check: 
         found, _ = make(asked, this)
         path = Steps(this).lock_path(asked)
         changed = write_lock(found, path, check=check)
+        if form == "json":
+            console.result_json(
+                {
+                    "lock": str(path),
+                    "changed": changed,
+                    "platforms": {
+                        name: {
+                            "base": str(item.base.digest) if item.base is not None else None,
+                            "packages": len(item.packages),
+                            "layers": len(item.layers),
+                        }
+                        for name, item in sorted(found.platforms.items())
+                    },
+                }
+            )
+            return
         count = len({package.name for platform in found.platforms.values() for package in platform.packages})
         this.progress.info(f"{path.name}: {count} packages, {'written' if changed else 'unchanged'}")
         console.result(str(path))

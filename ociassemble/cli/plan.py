@@ -14,8 +14,9 @@ from ociassemble.cli.start import session
 @click.command(cls=Command)
 @asking
 @shaping
+@click.option("--format", "form", type=click.Choice(["json"]), default="json", metavar="json", help="json.")
 @click.pass_context
-def plan(ctx: click.Context, /, **given: Any) -> None:
+def plan(ctx: click.Context, /, form: str, **given: Any) -> None:
     """Print the plan of APP's image: layers with their keys and sources, and the config, for each platform."""
     from ociassemble.build import planned
     from ociassemble.cli.shown import plan_document

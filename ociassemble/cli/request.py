@@ -12,6 +12,7 @@ import click
 
 from ociassemble.cli.command import in_section
 from ociassemble.cli.start import changes
+from ociassemble.cli.types import Base, OneOf
 from ociassemble.errors import UsageError
 from ociassemble.project.command import split_command
 from ociassemble.project.keys import BASE_SOURCES, KINDS, LAYERS
@@ -40,11 +41,11 @@ _PULL = ("always", "missing", "never")
 # What is asked of the base and the dependencies: a lock answers exactly this.
 _asked = _stack(
     [
-        click.option("-b", "--base", "--from", "base", metavar="REF", help="Base image; see `base list`."),
+        click.option("-b", "--base", "--from", "base", type=Base(), metavar="REF", help="Base image; see `base list`."),
         click.option("--platform", multiple=True, metavar="LIST", help="linux/amd64,linux/arm64; `host`; `all`."),
-        click.option("--kind", type=click.Choice(KINDS), metavar="KIND",
+        click.option("--kind", type=OneOf(KINDS), metavar="KIND",
                      help="auto, python, node, java, binary, directory."),
-        click.option("--base-source", type=click.Choice(BASE_SOURCES), metavar="WHERE",
+        click.option("--base-source", type=OneOf(BASE_SOURCES), metavar="WHERE",
                      help="auto, registry, debian: where the base comes from."),
         click.option("--strict-references", is_flag=True, default=None, help="Refuse short names of bases."),
         click.option("--pull", type=click.Choice(_PULL), default="always", metavar="WHEN",
@@ -125,7 +126,7 @@ shaping = _stack([_config, _health, _files, _ways])
 
 
 _TIMES = ("interval", "timeout", "start_period", "start_interval", "retries")
-_FROM_HOST = 'the host\'s environment is no input of a build: write `--env {0}="${0}"`; `{0}-` takes one away'
+_FROM_HOST = 'the host\'s environment is no input of a build: write `--env {0}="${0}"`; `KEY-` takes one away'
 
 
 def request(given: dict[str, Any]) -> BuildRequest:

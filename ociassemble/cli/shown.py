@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ociassemble.image.image import Image, Node, platforms_of
 from ociassemble.layer.key import key_document, layer_key
+from ociassemble.oci import mediatype
+from ociassemble.oci.reference import Reference
 from ociassemble.plan.plan import document
 
 if TYPE_CHECKING:
     from ociassemble.session.target import BuildResult, Planned
+    from ociassemble.transports.protocols import Written
 
 
 def size(count: int) -> str:
@@ -42,8 +45,22 @@ def image_document(name: str, node: Node, image: Image) -> dict[str, Any]:
         "entrypoint": list(image.config.entrypoint),
         "cmd": list(image.config.cmd),
         "env": dict(image.config.env),
+        "ports": sorted(image.config.execution.get("ExposedPorts") or {}),
+        "volumes": sorted(image.config.execution.get("Volumes") or {}),
+        "stopSignal": image.config.execution.get("StopSignal") or "",
+        "healthcheck": image.config.execution.get("Healthcheck") or {},
         "labels": dict(image.config.labels),
         "annotations": dict(image.manifest.annotations),
+        "images": [
+            {
+                "platform": str(child.descriptor.platform or ""),
+                "digest": str(child.descriptor.digest),
+                "layers": len(child.blobs) - 1,
+                "size": sum(blob.descriptor.size for blob in child.blobs),
+            }
+            for child in (node.walk() if node.is_index else ())
+            if not child.is_index and child.blobs and child.blobs[0].descriptor.media_type in mediatype.CONFIGS
+        ],
         "layers": [
             {
                 "digest": str(layer.descriptor.digest),
@@ -62,12 +79,19 @@ def image_lines(shown: dict[str, Any]) -> Iterator[str]:
     yield shown["name"]
     yield f"digest      {shown['digest']}"
     yield f"platforms   {', '.join(shown['platforms'])}"
+    for item in shown["images"]:
+        yield f"  {item['platform']:<16}{item['digest']}  {item['layers']} layers, {size(item['size'])}"
     if shown["manifest"] != shown["digest"]:
         yield f"manifest    {shown['manifest']} ({shown['platform']})"
     yield f"created     {shown['created'] or '-'}"
     yield f"user        {shown['user'] or 'root'}"
     yield f"starts      {' '.join((*shown['entrypoint'], *shown['cmd'])) or '-'}"
     yield f"in          {shown['workingDir'] or '/'}"
+    if shown["healthcheck"]:
+        yield f"health      {' '.join(shown['healthcheck'].get('Test') or ()) or '-'}"
+    for name in ("ports", "volumes"):
+        if shown[name]:
+            yield f"{name:<12}{', '.join(shown[name])}"
     for key, value in sorted(shown["annotations"].items()):
         yield f"annotation  {key}={value}"
     layers = shown["layers"]
@@ -84,6 +108,7 @@ def plan_document(plan: Planned) -> dict[str, Any]:
         "kind": plan.application.kind.name,
         "created": plan.created,
         "lock": plan.lock is not None,
+        "annotations": dict(plan.annotations),
         "images": [
             {
                 "platform": str(target.plan.platform),
@@ -116,12 +141,39 @@ def image_id(result: BuildResult) -> str:
     return str(result.node.blobs[0].descriptor.digest)
 
 
-def result_document(result: BuildResult) -> dict[str, Any]:
-    """What `build --format json` says."""
+def buildx_document(result: BuildResult, tags: Sequence[str]) -> dict[str, Any]:
+    """What `--metadata-file` says: the keys of `docker buildx build --metadata-file` that are true of a build here."""
+    descriptor = result.node.descriptor
+    found: dict[str, Any] = {
+        "containerimage.descriptor": descriptor.bare().document(),
+        "containerimage.digest": str(descriptor.digest),
+    }
+    if not result.node.is_index:
+        found["containerimage.config.digest"] = image_id(result)
+    if tags:
+        found["image.name"] = ",".join(str(Reference.parse(tag)) for tag in tags)
+    return dict(sorted(found.items()))
+
+
+def result_lines(result: BuildResult) -> Iterator[str]:
+    """What `build -v` adds: every layer and every blob."""
+    for target in result.planned.targets:
+        for made, plan in zip(target.layers, target.plan.layers, strict=True):
+            layer = made.layer.descriptor
+            how = "from the cache" if made.hit else made.codec
+            yield f"{target.plan.platform}: layer `{plan.title}` {layer.digest}, {size(layer.size)}, {how}"
+    for item in result.written:
+        for blob, outcome in item.outcomes:
+            yield f"{item.line.partition('@')[0]}: {blob.digest}, {size(blob.size)}, {outcome}"
+
+
+def written_document(written: Sequence[Written]) -> dict[str, Any]:
+    """What `push`, `pull`, `copy` and `base build` say with `--format json`."""
+    descriptor = written[0].descriptor
     return {
-        "digest": str(result.node.descriptor.digest),
-        "mediaType": result.node.descriptor.media_type,
-        "size": result.node.descriptor.size,
+        "digest": str(descriptor.digest),
+        "mediaType": descriptor.media_type,
+        "size": descriptor.size,
         "destinations": [
             {
                 "name": item.line,
@@ -130,8 +182,15 @@ def result_document(result: BuildResult) -> dict[str, Any]:
                     for descriptor, outcome in item.outcomes
                 ],
             }
-            for item in result.written
+            for item in written
         ],
+    }
+
+
+def result_document(result: BuildResult) -> dict[str, Any]:
+    """What `build --format json` says."""
+    return {
+        **written_document(result.written),
         "images": [
             {
                 "platform": str(target.plan.platform),

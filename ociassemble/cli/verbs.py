@@ -31,6 +31,8 @@ VERBS: dict[str, Verb] = {
     "inspect": Verb("look", "inspect", "Show what an image is."),
     "validate": Verb("look", "validate", "Read and check every blob of an image."),
     "base": Verb("base", "base", "List base images, or assemble one from Debian packages."),
+    "login": Verb("login", "login", "Keep a name and password for a registry."),
+    "logout": Verb("login", "logout", "Forget the name and password for a registry."),
     "registry": Verb("registry", "registry", "Serve a registry from a folder."),
     "completion": Verb("completion", "completion", "Print the completion script of a shell."),
 }

@@ -162,6 +162,13 @@ class RegistryClient:
         """The repositories of a registry that tells."""
         return self._list(canonical_host(host), "", "/v2/_catalog?n=1000", "repositories", "registry:catalog:*")
 
+    def check_login(self, host: str) -> None:
+        """Ask the registry itself (never a mirror) whether it takes the credentials it is given; raises if not."""
+        endpoint = self._endpoints.own(canonical_host(host))
+        with self._connection.send(endpoint, "", "GET", "/v2/", scopes=()) as response:
+            if response.status != 200:
+                raise self._connection.failure(response, endpoint, "", what=host)
+
     # --- pushing ---
 
     def push_blob(self, reference: Reference, blob: Blob, mount_from: str = "") -> str:

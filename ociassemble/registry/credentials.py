@@ -23,7 +23,7 @@ from ociassemble.oci.reference import DOCKER_HUB, canonical_host
 _LARGEST = 1 << 20  # bytes of a credentials file
 _HELPER_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _HELPER_TIMEOUT = 30.0  # seconds
-_HUB_KEY = "https://index.docker.io/v1/"  # under what docker and its helpers file Docker Hub
+HUB_KEY = "https://index.docker.io/v1/"  # under what docker and its helpers file Docker Hub
 
 
 class CredentialsFileError(AuthError):
@@ -121,10 +121,10 @@ class Keychain:
         for source, document in self._documents:
             helpers, auths = document.get("credHelpers") or {}, document.get("auths") or {}
             store = document.get("credsStore") or ""
-            named = next((value for key, value in helpers.items() if _normal(key) == host), store)
+            named = next((value for key, value in helpers.items() if normal_key(key) == host), store)
             if named and (found := self._ask_helper(named, host, source)):
                 return found
-            entries = {_normal(key): entry for key, entry in reversed(auths.items())}
+            entries = {normal_key(key): entry for key, entry in reversed(auths.items())}
             parts = [host, *repository.split("/")] if repository else [host]
             for length in range(len(parts), 0, -1):
                 entry = entries.get("/".join(parts[:length]))
@@ -135,7 +135,8 @@ class Keychain:
     def _read(self) -> list[tuple[str, Mapping[str, Any]]]:
         documents = []
         if self._sources.inline.strip():
-            documents.append(("DOCKER_AUTH_CONFIG", _parse(self._sources.inline.encode(), "DOCKER_AUTH_CONFIG")))
+            name = "DOCKER_AUTH_CONFIG"
+            documents.append((name, parse_document(self._sources.inline.encode(), name)))
         for file in self._sources.files:
             try:
                 with file.open("rb") as stream:
@@ -148,31 +149,15 @@ class Keychain:
                     raise CredentialsFileError(f"`{file}` cannot be read: {error.strerror}") from None
                 self._warn(f"credentials in {file} are left out: {error.strerror}")
             else:
-                documents.append((str(file), _parse(raw, str(file))))
+                documents.append((str(file), parse_document(raw, str(file))))
         return documents
 
     def _ask_helper(self, name: str, host: str, source: str) -> Credential | None:
         """Docker's helper protocol: the server's name in, JSON out."""
-        if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
-            raise CredentialsFileError(f"{source} names a credential helper that is no name: {name!r:.60}")
+        server = server_name(host)
+        done = run_helper(name, "get", server.encode(), source=source, sources=self._sources)
         program = f"docker-credential-{name}"
         hint = f"install `{program}`, or remove it from {source}"
-        found = _run.find(program, path=self._sources.path)
-        if found is None:
-            raise CredentialHelperError(
-                f"the credential helper `{program}` that {source} names is not on PATH", hint=hint
-            )
-        server = _HUB_KEY if host == DOCKER_HUB else host
-        try:
-            done = _run.run(
-                [found, "get"],
-                input=server.encode(),
-                environment=self._sources.environment,
-                timeout=_HELPER_TIMEOUT,
-                check=False,
-            )
-        except ToolError as error:
-            raise CredentialHelperError(f"the credential helper `{program}` failed: {error}", hint=hint) from error
         if done.returncode != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace")
             if "credentials not found" in said.lower():
@@ -193,7 +178,33 @@ class Keychain:
         return Credential(source=program, username=username, password=secret)
 
 
-def _parse(raw: bytes, source: str) -> Mapping[str, Any]:
+def server_name(host: str) -> str:
+    """What docker and its helpers call a registry."""
+    return HUB_KEY if host == DOCKER_HUB else host
+
+
+def run_helper(name: Any, action: str, data: bytes, *, source: str, sources: Sources) -> _run.Completed:
+    """Run a credential helper (docker-credential-helpers' protocol); its status is the caller's to judge.
+
+    `source` names the file that asks for it. Raises `CredentialHelperError` where it is missing or does not end.
+    """
+    if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
+        raise CredentialsFileError(f"{source} names a credential helper that is no name: {name!r:.60}")
+    program = f"docker-credential-{name}"
+    hint = f"install `{program}`, or remove it from {source}"
+    found = _run.find(program, path=sources.path)
+    if found is None:
+        raise CredentialHelperError(f"the credential helper `{program}` that {source} names is not on PATH", hint=hint)
+    try:
+        return _run.run(
+            [found, action], input=data, environment=sources.environment, timeout=_HELPER_TIMEOUT, check=False
+        )
+    except ToolError as error:
+        raise CredentialHelperError(f"the credential helper `{program}` failed: {error}", hint=hint) from error
+
+
+def parse_document(raw: bytes, source: str) -> Mapping[str, Any]:
+    """A file of credentials as JSON; `CredentialsFileError` for what none can be."""
     hint = "write it anew with `docker login` or `podman login`"
     if len(raw) > _LARGEST:
         raise CredentialsFileError(f"{source} is too large for a file of credentials")
@@ -215,8 +226,8 @@ def _parse(raw: bytes, source: str) -> Mapping[str, Any]:
     return document
 
 
-def _normal(key: object) -> str:
-    """`https://index.docker.io/v1/`, `http://h/v2/`, `h:443/` as the host (and path) that references have."""
+def normal_key(key: object) -> str:
+    """A key of `auths` (`https://index.docker.io/v1/`, `http://h/v2/`, `h:443/`) as references have host and path."""
     text = str(key)
     text = re.sub(r"^https?://", "", text)
     text = re.sub(r"/(v[12]/?)?$", "", text)
