@@ -27,6 +27,7 @@ from ociassemble.image.assemble import image_or_index
 from ociassemble.kinds.added import added
 from ociassemble.kinds.protocol import LockedPackage
 from ociassemble.kinds.stated import notes, with_settings
+from ociassemble.kinds.trusted import trusting
 from ociassemble.lock.application import Application, recognise
 from ociassemble.plan.annotations import annotations_of
 from ociassemble.plan.ground import ground
@@ -103,6 +104,7 @@ def _target(
     steps: Steps,
 ) -> Target:
     kind = application.kind.plan(application.tree, application.settings, base.facts, packages)
+    kind = trusting(kind, steps.authorities(application.settings), base.facts)
     noted = notes(application.settings, base.facts, len(application.platforms))
     steps.explain((*kind.reasons, *noted), base.facts.platform)
     layers = (*kind.layers, *added(application.tree, application.settings, kind.layers, base.facts))

@@ -7,16 +7,17 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 
-from ociassemble.content.store import Store
+from ociassemble.content.store import Store, ingest_all
 from ociassemble.errors import Error
 from ociassemble.formats.deb822 import parse as parse_deb822
 from ociassemble.image.filesystem import FileSystem, read_filesystem
 from ociassemble.image.image import Image
-from ociassemble.plan.facts import DEFAULT_PATH, BaseFacts, DirectoryFact, NodeFacts, PythonFacts
+from ociassemble.oci.digest import Digest
+from ociassemble.plan.facts import DEFAULT_PATH, BaseFacts, DirectoryFact, NodeFacts, PythonFacts, TrustFact
 from ociassemble.progress import Progress
 
 # Bumped when what is read from a base changes: the cached facts of older versions are then not looked at.
-_VERSION = 3
+_VERSION = 4
 _PYTHON = re.compile(r"python(3\.\d+)(t?)", re.ASCII)
 _MUSL = re.compile(r"(?:usr/)?lib/ld-musl-[a-z0-9_]+\.so\.1", re.ASCII)
 _GLIBC = re.compile(r"(?:usr/)?lib(?:64)?(?:/[a-z0-9_]+-linux-gnu[a-z0-9]*)?/libc\.so\.6", re.ASCII)
@@ -26,6 +27,15 @@ _NODE = re.compile(r"(?:.+/)?bin/node(?:js)?")
 _NODE_SAYS = re.compile(rb"/download/release/v(\d{1,3}\.\d{1,3}\.\d{1,3})/")
 _NODE_ANNOTATION = "com.google.distroless.nodejs.version"
 _NODE_PACKAGE = re.compile(r"nodejs(?:-current|-\d+(?:\.\d+)?)?", re.ASCII)
+# Where programs of the distributions find the authorities they trust, all in one file.
+_BUNDLES = (
+    "etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Wolfi, distroless
+    "etc/ssl/cert.pem",  # Alpine, LibreSSL
+    "etc/pki/tls/certs/ca-bundle.crt",  # Fedora and its kin
+    "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "etc/ssl/ca-bundle.pem",  # SUSE
+    "var/lib/ca-certificates/ca-bundle.pem",
+)
 _WANTED = re.compile(
     r"(?:usr/lib|etc)/os-release|var/lib/dpkg/status(?:\.d/[^/]+)?|(?:usr/)?lib/apk/db/installed|" + _GLIBC.pattern,
     re.ASCII,
@@ -38,17 +48,26 @@ def read_facts(image: Image, store: Store, *, progress: Progress, jobs: int, lab
     cached = store.record("facts", key)
     if cached is not None:
         try:
-            return BaseFacts.from_document(json.loads(cached))
+            facts = BaseFacts.from_document(json.loads(cached))
+            if all(store.size(item.digest) == item.size for item in facts.trust):
+                return facts
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Error):
             pass  # written by something else, or cut off: read the base again
-    found = read_filesystem(image, _wanted, sought=_sought, progress=progress, jobs=jobs, label=label)
+    bundle = image.config.env.get("SSL_CERT_FILE", "").strip("/")
+
+    def wanted(path: str) -> bool:
+        return path == bundle or _wanted(path)
+
+    found = read_filesystem(image, wanted, sought=_sought, progress=progress, jobs=jobs, label=label)
     facts = facts_of(image, found)
+    for item in facts.trust:  # a layer that adds to them reads them from there
+        ingest_all(store, [found.files[item.path.strip("/")]], item.digest, item.size)
     store.put_record("facts", key, json.dumps(facts.document(), sort_keys=True).encode())
     return facts
 
 
 def _wanted(path: str) -> bool:
-    return _WANTED.fullmatch(path) is not None and not path.endswith(".md5sums")
+    return path in _BUNDLES or (_WANTED.fullmatch(path) is not None and not path.endswith(".md5sums"))
 
 
 def _sought(path: str) -> re.Pattern[bytes] | None:
@@ -82,7 +101,17 @@ def facts_of(image: Image, files: FileSystem) -> BaseFacts:
         links=dict(sorted(files.links().items())),
         directories=tuple(item for item in directories if not item.plain),
         programs=_programs(image, files),
+        trust=tuple(_trust(image, files)),
     )
+
+
+def _trust(image: Image, files: FileSystem) -> Iterator[TrustFact]:
+    """The bundles there are, each once wherever links lead to it."""
+    stated = image.config.env.get("SSL_CERT_FILE")
+    for path in dict.fromkeys(files.resolve(name) for name in ((stated,) if stated else ()) + _BUNDLES):
+        item, data = files.paths.get(path), files.files.get(path)
+        if item is not None and item.kind == "file" and data is not None and b"-----BEGIN CERTIFICATE-----" in data:
+            yield TrustFact(f"/{path}", Digest.of(data), len(data), item.mode & 0o777, item.uid, item.gid)
 
 
 def _programs(image: Image, files: FileSystem) -> tuple[str, ...]:

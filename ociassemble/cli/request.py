@@ -54,6 +54,8 @@ _asked = _stack(
         click.option("--group", multiple=True, metavar="NAME", help="A dependency group of the Python project."),
         click.option("--requirements", metavar="FILE", help="The file that names the dependencies."),
         click.option("--wheel", multiple=True, type=_FOLDER, metavar="FILE", help="Add a wheel that you built."),
+        click.option("--ca-cert", multiple=True, type=_FOLDER, metavar="FILE",
+                     help="An authority that programs in the image trust as well."),
         click.option("--lockfile", type=_FOLDER, metavar="FILE", help="Instead of APP/ociassemble.lock."),
         click.option("--ignorefile", type=_FOLDER, metavar="FILE",
                      help="Instead of .ociassembleignore or .dockerignore."),
@@ -105,9 +107,9 @@ _files = _stack(
     [
         click.option("--add", multiple=True, metavar="SRC:DST",
                      help="Put project files elsewhere, too; [,chown=U:G][,chmod=M]."),
-        click.option("--allow-secret", multiple=True, metavar="PATH", help="Pack a file that looks like a secret."),
+        click.option("--allow-secret", multiple=True, hidden=True),
         click.option("--compression", metavar="HOW", help="gzip, zstd or none, perhaps with :LEVEL."),
-        click.option("--layers", type=click.Choice(LAYERS), metavar="HOW",
+        click.option("--layers", type=OneOf(LAYERS), metavar="HOW",
                      help="auto, single, per-package: how dependencies are cut."),
     ],
     "Files and layers",
@@ -133,6 +135,11 @@ def request(given: dict[str, Any]) -> BuildRequest:
     """The request that the options say; whoever calls adds tags and destinations."""
     from ociassemble.session.request import BuildRequest
 
+    if given.get("allow_secret"):
+        raise UsageError(
+            "`--allow-secret` is gone: a path would allow every secret that is put there later",
+            hint="build without it, and copy the fingerprint of what may pass to the settings: [secrets] allow = [...]",
+        )
     if given.get("base") == "":  # `-b "$BASE"`, and no such variable
         raise UsageError("`--base` names no image", hint="`ociassemble base list` shows short names; any image will do")
     # A base may be a path of the host, which stays as it came.
@@ -158,13 +165,13 @@ def request(given: dict[str, Any]) -> BuildRequest:
         "annotations": changes(given.get("annotation") or (), "--annotation"),
         "annotate": platforms((given["annotate"],)) if given.get("annotate") else None,
         "add": given.get("add"),
-        "allow_secrets": given.get("allow_secret"),
         "compression": given.get("compression"),
         "layers": given.get("layers"),
         "python_extras": given.get("extra"),
         "python_groups": given.get("group"),
         "python_requirements": given.get("requirements"),
         "wheels": tuple(str(path) for path in given.get("wheel") or ()),
+        "ca_certs": tuple(str(path) for path in given.get("ca_cert") or ()),
         "ignorefile": str(given["ignorefile"]) if given.get("ignorefile") else None,
     }
     return BuildRequest(

@@ -41,6 +41,7 @@ from ociassemble.plan.plan import (
     NpmSource,
     Source,
     TextSource,
+    TrustSource,
     WheelSource,
     artifacts_of,
 )
@@ -177,6 +178,10 @@ def _entries(source: Source, materials: Materials, stack: ExitStack, spool: Spoo
         from ociassemble.layer import archive
 
         return archive.entries(source, materials.artifact)
+    if isinstance(source, TrustSource):
+        from ociassemble.layer import trust
+
+        return trust.entries(source, materials.artifact)
     if isinstance(source, FilesSource):
         return (_file(item, materials) for item in source.items)
     if isinstance(source, TextSource):

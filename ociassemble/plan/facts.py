@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 
 # What runtimes search for a program where the config has no PATH.
@@ -51,6 +52,17 @@ class NodeFacts:
         return self.version.partition(".")[0]
 
 
+class TrustFact(NamedTuple):
+    """A bundle of certificates that programs in a base trust: one file, PEM."""
+
+    path: str  # absolute in the image, no link
+    digest: Digest
+    size: int
+    mode: int
+    uid: int
+    gid: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaseFacts:
     """All that planning may know of a base."""
@@ -70,6 +82,7 @@ class BaseFacts:
     links: Mapping[str, str] = field(default_factory=dict)  # symlinks to folders: path -> link text
     directories: tuple[DirectoryFact, ...] = ()  # folders other than 0755 0:0, by path
     programs: tuple[str, ...] = ()  # absolute paths of executable files (and links to them) on PATH, sorted
+    trust: tuple[TrustFact, ...] = ()  # the bundle that $SSL_CERT_FILE names first, then those of known places
 
     def document(self) -> dict[str, Any]:
         """JSON form, for the cache and the lock."""
@@ -87,6 +100,7 @@ class BaseFacts:
             "links": dict(self.links),
             "directories": [list(item) for item in self.directories],
             "programs": list(self.programs),
+            "trust": [list(item) for item in self.trust],
         }
         if self.python is not None:
             result["python"] = {name: getattr(self.python, name) for name in PythonFacts.__slots__}
@@ -114,4 +128,5 @@ class BaseFacts:
             links=document["links"],
             directories=tuple(DirectoryFact(*item) for item in document["directories"]),
             programs=tuple(document["programs"]),
+            trust=tuple(TrustFact(path, Digest(digest), *rest) for path, digest, *rest in document["trust"]),
         )

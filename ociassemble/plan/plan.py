@@ -107,6 +107,17 @@ class DebSource(NamedTuple):
     rules: tuple[str, ...] = ()
 
 
+class TrustSource(NamedTuple):
+    """A bundle of certificates of the base, with others after them."""
+
+    path: str  # absolute in the image
+    bundle: ArtifactRef | None  # the base's file, which reading its facts put into the store; None where it has none
+    certificates: str  # PEM
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+
+
 class DerivedSource(NamedTuple):
     """Files computed from the content of packages: `recipe` is "ca-bundle" or "ld.so.cache" (see `layer.derived`)."""
 
@@ -141,6 +152,7 @@ Source = (
     | LinkSource
     | DebSource
     | DerivedSource
+    | TrustSource
     | ArchiveSource
 )
 
@@ -223,7 +235,7 @@ def places_of(layer: LayerPlan) -> tuple[str, ...]:
             places += (item.path for item in source.items)
         elif isinstance(source, ArchiveSource):
             places += (item.path for item in source.files)
-        elif isinstance(source, NpmSource | TextSource | DirectorySource | LinkSource):
+        elif isinstance(source, NpmSource | TextSource | DirectorySource | LinkSource | TrustSource):
             places.append(source.path)
         else:
             places.append("/")
@@ -258,5 +270,6 @@ _TAGS: dict[type, str] = {
     LinkSource: "link",
     DebSource: "deb",
     DerivedSource: "derived",
+    TrustSource: "trust",
     ArchiveSource: "archive",
 }

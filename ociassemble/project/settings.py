@@ -45,6 +45,13 @@ class NodeSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SecretsSettings:
+    """What the guard against secrets lets pass."""
+
+    allow: tuple[str, ...] = ()  # fingerprints
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HealthcheckSettings:
     """How to see whether the application is well. Times are in nanoseconds; an empty `cmd` takes the base's away."""
 
@@ -62,7 +69,7 @@ class Settings:
     """What a project wants, before flags; see `specs/schema/settings.schema.json` for every key's meaning.
 
     None, or nothing in it, is "not set". In `env`, `labels` and `annotations` a value of None takes the base's away.
-    Paths of the host (`wheels`, `ignorefile`) are relative to the working directory, or absolute.
+    Paths of the host (`wheels`, `ca_certs`, `ignorefile`) are relative to the working directory, or absolute.
     """
 
     name: str | None = None
@@ -84,6 +91,7 @@ class Settings:
     healthcheck: HealthcheckSettings = HealthcheckSettings()
     add: tuple[str, ...] = ()  # SRC:DST[,chown=U:G][,chmod=M]
     wheels: tuple[Path, ...] = ()
+    ca_certs: tuple[Path, ...] = ()
     ignorefile: Path | None = None
     base_source: str = "auto"
     bases: Mapping[str, str] = field(default_factory=dict)  # short name -> reference
@@ -93,7 +101,7 @@ class Settings:
     node_mirror: str | None = None
     node: NodeSettings = NodeSettings()
     python: PythonSettings = PythonSettings()
-    allow_secrets: tuple[str, ...] = ()
+    secrets: SecretsSettings = SecretsSettings()
     strict_references: bool = False
     source_date_epoch: str | None = None  # seconds since 1970, "git" or "now"
     source: str | None = None  # the file these settings were read from, for people; not a setting
@@ -131,6 +139,7 @@ _TABLES: Mapping[str, Callable[..., Any]] = {
     "healthcheck": HealthcheckSettings,
     "node": NodeSettings,
     "python": PythonSettings,
+    "secrets": SecretsSettings,
 }
 
 # What decides which dependencies are resolved and how they are cut; hosts and paths of the host never do.
@@ -161,8 +170,9 @@ def load(root: Path) -> Settings:
     python = fields.get("python", {})
     if "find_links" in python:
         python["find_links"] = tuple(place if "://" in place else str(root / place) for place in python["find_links"])
-    if "wheels" in fields:
-        fields["wheels"] = tuple(root / path for path in fields["wheels"])
+    for name in ("wheels", "ca_certs"):
+        if name in fields:
+            fields[name] = tuple(root / path for path in fields[name])
     if "ignorefile" in fields:
         fields["ignorefile"] = root / fields["ignorefile"]
     for name, values in _TABLES.items():

@@ -25,8 +25,10 @@ from ociassemble.plan.created import CONSTANT, rfc3339
 from ociassemble.plan.lock import FILENAME, Lock, LockedPlatform
 from ociassemble.plan.locked import LockedFacts
 from ociassemble.plan.plan import FileItem, LayerPlan, Reason
+from ociassemble.project import authorities
 from ociassemble.project import settings as project_settings
 from ociassemble.project import tree as project_tree
+from ociassemble.project.authorities import Authority
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 from ociassemble.session import Session
@@ -45,6 +47,7 @@ class Steps:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._told: set[str] = set()
+        self._authorities: tuple[Authority, ...] = ()
 
     def destinations(self, request: BuildRequest) -> tuple[Destination, ...]:
         """Every place the result goes to; each is parsed and looked at before any work is done."""
@@ -77,7 +80,8 @@ class Steps:
         return project_tree.read(
             request.application,
             ignorefile=settings.ignorefile,
-            allow_secrets=settings.allow_secrets,
+            allow_secrets=settings.secrets.allow,
+            wheels=settings.wheels,
             leave_out=[
                 *written_below(request),
                 *request.writes,
@@ -91,6 +95,16 @@ class Steps:
             jobs=self._session.jobs,
             progress=self._session.progress,
         )
+
+    def authorities(self, settings: Settings) -> tuple[Authority, ...]:
+        """The certificates of `--ca-cert`; what programs may not like about them is told."""
+        if settings.ca_certs and not self._authorities:
+            from ociassemble.attest import x509
+
+            self._authorities = authorities.read(settings.ca_certs)
+            for warning in (warning for one in self._authorities for warning in x509.judge(one, x509.now())):
+                self._session.progress.warn(warning)
+        return self._authorities
 
     def platforms(self, settings: Settings) -> tuple[Platform, ...]:
         """The platforms asked for, each once, sorted: the order in which they were written decides nothing."""

@@ -495,7 +495,7 @@ def test_facts_are_read_once_and_kept_by_digest() -> None:
     assert base.opened == 2
     assert first == second
     assert not any(isinstance(item, Started) for item in told)
-    assert [key for kind, key in store.records if kind == "facts"] == [f"{base.image.digest.hex}.v3"]
+    assert [key for kind, key in store.records if kind == "facts"] == [f"{base.image.digest.hex}.v4"]
 
 
 @pytest.mark.parametrize("kept", [b"", b"{", b"[]", b"null", b"{}", b'{"platform": 1}', b"\xff", b"1" * 5000])
@@ -523,3 +523,49 @@ def test_nothing_is_kept_of_a_base_that_lies() -> None:
     with pytest.raises(IntegrityError):
         read_facts(made, store, progress=Progress(), jobs=1, label="a base")
     assert store.records == {}
+
+
+# --- whom it trusts ------------------------------------------------------------------------------------------
+
+PEM = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.spec("PACK-81")
+def test_bundles_are_found_once_wherever_links_lead() -> None:
+    found = facts(
+        {
+            "etc/ssl/certs/ca-certificates.crt": File(PEM.encode(), 0o555, 3, 4),
+            "etc/ssl/cert.pem": Link("certs/ca-certificates.crt"),
+            "etc/ssl/ca-bundle.pem": "no certificates",
+            "opt/company.pem": PEM + PEM,
+        },
+        env={"SSL_CERT_FILE": "/opt/company.pem"},
+    ).trust
+    assert [(item.path, item.mode, item.uid, item.gid) for item in found] == [
+        ("/opt/company.pem", 0o644, 0, 0), ("/etc/ssl/certs/ca-certificates.crt", 0o555, 3, 4),
+    ]  # fmt: skip
+    assert found[1].digest == Digest.of(PEM.encode()) and found[1].size == len(PEM)
+    fedora = facts(
+        {
+            "etc/pki/tls/certs/ca-bundle.crt": Link("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+            "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem": File(PEM.encode(), 0o444),
+        }
+    ).trust
+    assert [item.path for item in fedora] == ["/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"]
+    assert facts({"etc/ssl/cert.pem": Link("nowhere")}, env={"SSL_CERT_FILE": "/none"}).trust == ()
+
+
+@pytest.mark.spec("PACK-81")
+def test_bundles_are_kept_and_read_again_when_they_are_gone() -> None:
+    store, made = MemoryStore(), image([layer({"etc/ssl/cert.pem": PEM})])
+
+    def read() -> BaseFacts:
+        return read_facts(made, store, progress=Progress(), jobs=2, label="a base")
+
+    first = read()
+    digest = first.trust[0].digest
+    with store.open(digest) as stream:
+        assert stream.read() == PEM.encode()
+    assert read() == first
+    store.discard(digest)
+    assert store.size(digest) is None and read() == first and store.size(digest) == len(PEM)
