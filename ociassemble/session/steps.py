@@ -80,8 +80,7 @@ class Steps:
         return project_tree.read(
             request.application,
             ignorefile=settings.ignorefile,
-            allow_secrets=settings.secrets.allow,
-            wheels=settings.wheels,
+            allow_secrets=settings.allow_secrets,
             leave_out=[
                 *written_below(request),
                 *request.writes,
