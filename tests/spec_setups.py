@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
+from ociassemble.oci.platform import Platform
 from ociassemble.registry.server import serve
 from ociassemble.testing import images
 from tests.failure.index import Index
@@ -65,4 +69,16 @@ def index(setup: Setup) -> None:
     setup.environment |= {"UV_DEFAULT_INDEX": made.simple, "UV_CACHE_DIR": str(setup.folder / "uv")}
 
 
-SETUPS: dict[str, Callable[[Setup], None]] = {"base": base, "registry": registry, "index": index}
+def busybox(setup: Setup) -> None:
+    """`oci:busybox:v1`: a static busybox for this host's platform, with links for `cat`, `id` and `touch`."""
+    program = Path("/bin/busybox")
+    if not program.is_file():
+        pytest.skip("busybox-static is not installed (`make test` installs it where apt and root are there)")
+    links = {f"bin/{name}": images.Link("busybox") for name in ("cat", "id", "sh", "touch")}
+    layer = images.layer({"bin/busybox": images.program(program.read_bytes()), **links, "tmp": images.Folder(0o1777)})
+    machine = Platform.parse(os.uname().machine)
+    made = images.image([layer], platform=str(machine), execution={"User": "65532:65532", "Env": ["PATH=/bin"]})
+    images.lay_out(made, setup.folder / "busybox", "v1")
+
+
+SETUPS: dict[str, Callable[[Setup], None]] = {"base": base, "registry": registry, "index": index, "busybox": busybox}
