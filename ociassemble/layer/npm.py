@@ -23,6 +23,7 @@ MAX_MEMBERS = 200_000
 MAX_RATIO = 200  # unpacked bytes a packed one, beyond ...
 MAX_SMALL = 64 << 20  # ... so many unpacked bytes
 MAX_UNPACKED = 8 << 30  # bytes
+MAX_MANIFEST = 4 << 20
 MAX_SCRIPT = 64 << 20  # bytes of an executable whose first line must be rewritten
 
 _LINE = 2048  # bytes of a file in which npm looks for the end of its first line
@@ -63,6 +64,28 @@ def entries(stream: BinaryIO, source: NpmSource, spool: Spool) -> Iterator[Entry
     folder = source.path.strip("/")
     for path, (mode, size, content) in sorted(found.items()):
         yield Entry(f"{folder}/{path}", mode=mode, size=size, content=content, origin=f"npm package {name}")
+
+
+class Listing(NamedTuple):
+    """What a package holds, without its content: file names relative to its folder, and its package.json."""
+
+    names: tuple[str, ...]
+    manifest: bytes  # empty where it has none, or one of more than `MAX_MANIFEST`
+
+
+def listing(stream: BinaryIO) -> Listing:
+    """The names in the tarball in `stream` (seekable, verified). Raises what is a `FormatError`."""
+    names: dict[str, None] = {}
+    manifest = b""
+    for number, member in enumerate(tar.read(_unpacked(stream))):
+        if number >= MAX_MEMBERS:
+            raise NpmPackageError(f"it has more than {MAX_MEMBERS} members")
+        path = _path(member.name) if member.kind == "file" else ""
+        if path:
+            names[path] = None
+        if path == "package.json":
+            manifest = b"".join(member.chunks()) if member.size <= MAX_MANIFEST else b""
+    return Listing(tuple(names), manifest)
 
 
 def _files(stream: BinaryIO, spool: Spool) -> dict[str, _File]:

@@ -57,7 +57,17 @@ class NpmSupply:
             progress=self._progress,
             jobs=self._jobs,
         )
-        return Resolution(request.form, text, {key: found[item] for key, item in tarballs.items()})
+        artifacts = {key: found[item] for key, item in tarballs.items()}
+        self._check_addons(text, artifacts, facts)
+        return Resolution(request.form, text, artifacts)
+
+    def _check_addons(self, text: str, artifacts: Mapping[str, ArtifactRef], facts: Sequence[BaseFacts]) -> None:
+        from ociassemble.kinds.node.lockfile import scripted
+        from ociassemble.lock import addons
+
+        for item in facts:
+            suspects = scripted(text, self._application.settings, item)
+            addons.check(suspects, artifacts, item, self._store, self._progress)
 
     def fetch(
         self, artifacts: Sequence[ArtifactRef], packages: Iterable[LockedPackage], facts: Sequence[BaseFacts]

@@ -39,6 +39,7 @@ class Entry(NamedTuple):
     dev_optional: bool = False
     in_bundle: bool = False
     has_shrinkwrap: bool = False
+    has_script: bool = False  # whether something is to be run when it is installed
     os: tuple[str, ...] | None = None
     cpu: tuple[str, ...] | None = None
     libc: tuple[str, ...] | None = None
@@ -173,6 +174,7 @@ def _entry(place: str, value: Mapping[str, Any]) -> Entry:
         dev_optional=bool(value.get("devOptional")),
         in_bundle=bool(value.get("inBundle")),
         has_shrinkwrap=bool(value.get("hasShrinkwrap")),
+        has_script=bool(value.get("hasInstallScript")),
         os=_list(value, "os"),
         cpu=_list(value, "cpu"),
         libc=_list(value, "libc"),

@@ -26,6 +26,18 @@ def wanted(text: str, settings: Settings, facts: BaseFacts) -> tuple[WantedPacka
     return fetched(lock, installed(lock, Target.of(facts), optional=not settings.node.omit_optional))
 
 
+def scripted(text: str, settings: Settings, facts: BaseFacts) -> tuple[tuple[WantedPackage, bool], ...]:
+    """Those of `wanted` that npm would run a script for, each with whether the application can do without it.
+
+    What is in their tarballs tells whether they work without (`native.problem`).
+    """
+    lock = parse(text)
+    packages = wanted(text, settings, facts)
+    return tuple(
+        (package, lock.entries[package.name].optional) for package in packages if lock.entries[package.name].has_script
+    )
+
+
 def fetched(lock: PackageLock, entries: Iterable[Entry]) -> tuple[WantedPackage, ...]:
     """Those of `entries` that come as a tarball of their own."""
     listed = [entry for entry in entries if entry.packaged and not bundled(lock, entry)]
