@@ -34,9 +34,9 @@ _VARIANT = re.compile(
 def prove(table: Table, process: Process | None, execution: Mapping[str, Any], platform: Platform) -> Iterator[Finding]:
     """Warnings about ELF files of our layers that are not in the start command's closure."""
     env = environment(execution.get("Env") or ())
-    workdir = execution.get("WorkingDir") or "/"
     account = account_of(execution.get("User") or "", table)
     who = account if isinstance(account, Account) else Account(0, frozenset())
+    who = who._replace(folder=execution.get("WorkingDir") or "/")
     closure = {one.place for one in process.objects} if process is not None else set()
     if process is not None:
         closure.add(process.program)
@@ -49,7 +49,7 @@ def prove(table: Table, process: Process | None, execution: Mapping[str, Any], p
         if kind is None:
             kind = _machine(place, facts.elf, platform)
         if kind is None:
-            for code, message in _needs(table, process, place, facts.elf, loaders, who, env, workdir):
+            for code, message in _needs(table, process, place, facts.elf, loaders, who, env):
                 found.setdefault((_package(place), code, message), []).append(place)
         elif kind[0]:
             found.setdefault((_package(place), *kind), []).append(place)
@@ -114,7 +114,6 @@ def _needs(
     loaders: dict[tuple[Any, ...], Loader],
     account: Account,
     env: Mapping[str, str],
-    workdir: str,
 ) -> Iterator[tuple[str, str]]:
     # Some libraries name a loader as well, so that they say their version when they are started.
     program = bool(elf.interpreter) and ".so" not in posixpath.basename(place)
@@ -129,7 +128,7 @@ def _needs(
     key = (interpreter, elf.machine, elf.bits, elf.little)
     if key not in loaders:
         own = process.loader if process is not None and not program else None
-        loaders[key] = own or Loader(table, account, elf, interpreter, env, workdir)
+        loaders[key] = own or Loader(table, account, elf, interpreter, env)
     loader = loaders[key]
     if not loader.certain:
         return

@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ociassemble.audit.table import READ, Account, Table, absolute, allows
+from ociassemble.audit.table import READ, Account, Table, allows
 from ociassemble.formats.elf import Elf
 
 _MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
@@ -55,11 +55,9 @@ class Loader:
     are passed over.
     """
 
-    def __init__(
-        self, table: Table, account: Account, likeness: Elf, interpreter: str, env: Mapping[str, str], workdir: str
-    ) -> None:
-        self._table, self._account, self._like, self._workdir = table, account, likeness, workdir
-        place = table.find(interpreter).place
+    def __init__(self, table: Table, account: Account, likeness: Elf, interpreter: str, env: Mapping[str, str]) -> None:
+        self._table, self._account, self._like = table, account, likeness
+        place = table.find(interpreter, account).place
         self._own = Loaded(interpreter, place, table.facts(place).elf)
         soname = self._own.elf.soname if self._own.elf is not None else ""
         self.musl = "musl" in interpreter or "musl" in soname
@@ -131,7 +129,7 @@ class Loader:
 
     def _find(self, name: str, one: Loaded) -> Loaded | None:
         if "/" in name:
-            paths: Iterator[str] = iter((absolute(self._expanded(name, one), self._workdir),))
+            paths: Iterator[str] = iter((self._expanded(name, one),))
         elif self.musl and name.startswith(_MUSL_OWN):
             return self._own
         else:
@@ -166,16 +164,16 @@ class Loader:
             if here.elf is not None and not here.elf.runpath:
                 yield from self._searched(here.elf.rpath, here)
             here = here.loader
-        yield from (absolute(part, self._workdir) for part in self._paths)
+        yield from self._paths
         yield from self._searched(one.elf.runpath, one)
 
     def _searched(self, text: str, one: Loaded) -> Iterator[str]:
         for part in _split(text, ":"):
             if "$LIB" in part or "${LIB}" in part:
                 for lib in (f"lib/{self._triplet}", "lib64", "lib"):
-                    yield absolute(self._expanded(part, one, lib), self._workdir)
+                    yield self._expanded(part, one, lib)
             else:
-                yield absolute(self._expanded(part, one), self._workdir)
+                yield self._expanded(part, one)
 
     def _expanded(self, text: str, one: Loaded, lib: str = "lib") -> str:
         if "$" not in text:

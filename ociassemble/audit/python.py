@@ -94,7 +94,7 @@ class _Proof:
 
     def _script(self) -> tuple[list[Finding], Runs | None]:
         name = self._command.value
-        found = self._table.find(absolute(name, self._process.workdir), self._process.account)
+        found = self._table.find(name, self._process.account)
         if found.problem == "mounted":
             return [], None
         if found.item is None or found.problem:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ociassemble.audit import hints
 from ociassemble.audit.loader import Loaded, Loader, Missing
 from ociassemble.audit.prove import Finding
-from ociassemble.audit.table import EXECUTE, SEARCH, Account, Found, Table, absolute, account_of, allows, environment
+from ociassemble.audit.table import EXECUTE, Account, Found, Table, absolute, account_of, allows, environment
 from ociassemble.formats.elf import EXECUTABLE, SHARED, Elf
 from ociassemble.image.contents import FIRST_LINE
 from ociassemble.oci.platform import Platform
@@ -78,32 +78,28 @@ class _Walk:
         account = account_of(self._user, self._table)
         if isinstance(account, str):
             raise Failed("user", f"it runs as {account}", "`--user 65532` names a user by its number")
-        self._account = account
+        self._account = account._replace(folder=self._workdir)
         self._folder()
         program = self._program(command[0])
         return self._execute(program, (program, *command[1:]), 0)
 
     def _folder(self) -> None:
-        found = self._table.find(self._workdir, self._account)
-        if found.problem == "folder":
-            raise self._closed(f"the working directory `{self._workdir}`", found)
+        """The working directory is made where it is missing, and entered by the runtime itself."""
+        found = self._table.find(self._workdir)
         if found.problem == "no-folder" or (found.item is not None and found.item.kind != "directory"):
             raise Failed("workdir", f"the working directory `{self._workdir}` is a file", "see `--workdir`")
-        if found.item is not None and not allows(found.item, self._account, SEARCH):
-            raise self._closed(f"the working directory `{self._workdir}`", found)
 
     # ------------------------------------------------------------------------------------ the runtime's part
 
     def _program(self, name: str) -> str:
         """The path the runtime starts."""
         if "/" in name:
-            path = absolute(name, self._workdir)
-            self._executable(path, f"the start command `{name}`")
+            self._executable(name, f"the start command `{name}`")
             return name
         folders = self._env.get("PATH", DEFAULT_PATH).split(":")
         refused: Failed | None = None
         for folder in folders:
-            path = posixpath.join(absolute(folder, self._workdir), name)
+            path = posixpath.join(folder, name)
             try:
                 self._executable(path, f"the start command `{name}`")
             except Failed as failed:
@@ -122,7 +118,7 @@ class _Walk:
         return "see `--entrypoint` and `--cmd`"
 
     def _executable(self, path: str, what: str) -> Found:
-        """The file at an absolute path, which the account may execute; raises `Failed` with the reason."""
+        """The file at a path, which the account may execute; raises `Failed` with the reason."""
         found = self._table.find(path, self._account)
         if found.problem == "mounted":
             raise _Unknown
@@ -131,7 +127,8 @@ class _Walk:
         if found.item is None or found.problem:
             if found.problem == "loop":
                 raise Failed("program-missing", f"{what} is a link that leads in a circle")
-            leads = f", which leads to `/{found.place}`" if found.place != posixpath.normpath(path).strip("/") else ""
+            plain = posixpath.normpath(absolute(path, self._workdir)).strip("/")
+            leads = f", which leads to `/{found.place}`" if found.place != plain else ""
             raise Failed("program-missing", f"{what}{leads} is not in the image", self._other(path))
         if found.item.kind == "directory":
             raise Failed("not-executable", f"{what} is a folder")
@@ -167,7 +164,7 @@ class _Walk:
 
     def _execute(self, path: str, argv: tuple[str, ...], depth: int) -> Process:
         """`path` as given to the kernel; it has been found executable."""
-        found = self._table.find(absolute(path, self._workdir), self._account)
+        found = self._table.find(path, self._account)
         place, item = found.place, found.item
         assert item is not None
         facts = self._table.facts(place)
@@ -214,7 +211,7 @@ class _Walk:
 
     def _interpreter(self, what: str, path: str) -> None:
         try:
-            self._executable(absolute(path, self._workdir), what)
+            self._executable(path, what)
         except Failed as failed:
             if failed.finding.code != "prove.program-missing":
                 raise
@@ -256,12 +253,12 @@ class _Walk:
             raise Failed("format", f"`/{place}` is cut off: it has {size} bytes of at least {elf.extent}")
         process = Process(place, argv, self._account, self._env, self._workdir)
         if not elf.interpreter:
-            if elf.needed:
+            if elf.needed or (elf.type == SHARED and not elf.entry):
                 raise Failed("format", f"`/{place}` is a library, not a program: it names no loader")
             return process
         self._loader(place, elf)
-        loader = Loader(self._table, self._account, elf, elf.interpreter, self._env, self._workdir)
-        objects, missing = loader.start(absolute(path, self._workdir), place, elf)
+        loader = Loader(self._table, self._account, elf, elf.interpreter, self._env)
+        objects, missing = loader.start(path, place, elf)
         for item in missing:
             self.findings.append(self._missing(item, loader, objects))
         return process._replace(loader=loader, objects=tuple(objects))
@@ -281,7 +278,7 @@ class _Walk:
     def _loader(self, place: str, elf: Elf) -> None:
         what = f"`/{place}` needs the loader `{elf.interpreter}`, which"
         try:
-            found = self._executable(absolute(elf.interpreter, self._workdir), what)
+            found = self._executable(elf.interpreter, what)
         except Failed as failed:
             if failed.finding.code != "prove.program-missing":
                 raise

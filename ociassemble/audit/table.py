@@ -21,10 +21,11 @@ _NOTHING = FileFacts()
 
 
 class Account(NamedTuple):
-    """Who runs: the user's number, and those of all its groups."""
+    """Who runs, and where: the user's number, those of all its groups, the working directory."""
 
     uid: int
     groups: frozenset[int]
+    folder: str = "/"
 
 
 class Found(NamedTuple):
@@ -81,9 +82,15 @@ class Table:
         return self._names
 
     def find(self, path: str, account: Account | None = None) -> Found:
-        """Where the absolute `path` leads; with an account, folders on the way must let it pass."""
+        """Where `path` leads; with an account, folders on the way must let it pass.
+
+        A relative one begins in the account's working directory, which the runtime has entered, whatever is above.
+        """
         paths = self.files.paths
         here, item = "", _ROOT
+        if account is not None and not path.startswith("/"):
+            here = self.find(account.folder).place
+            item = paths.get(here, _ROOT)
         todo = path.split("/")[::-1]
         hops = 0
         for _ in range(MAX_STEPS):

@@ -69,6 +69,7 @@ class Elf(NamedTuple):
     wants: tuple[Wanted, ...] = ()
     offers: tuple[str, ...] = ()  # versions it defines; empty for a library without any
     extent: int = 0  # bytes of the file that are loaded: a shorter file is cut off
+    entry: int = 0  # e_entry, where it begins to run; 0 for most libraries
 
     @property
     def architecture(self) -> str:
@@ -122,8 +123,8 @@ class _Reader:
         self.wide, self.little = head[4] == 2, head[5] == 1
         self.order = "<" if self.little else ">"
         self.type, self.machine = self._unpack("HH", 16)
-        # e_phoff, e_flags, e_phentsize, e_phnum
-        (table,) = self._unpack("Q" if self.wide else "I", 32 if self.wide else 28)
+        # e_entry, e_phoff, e_flags, e_phentsize, e_phnum
+        self.entry, table = self._unpack("QQ" if self.wide else "II", 24)
         self.flags, _, entry, count = self._unpack("IHHH", 48 if self.wide else 36)
         if count and (entry != (56 if self.wide else 32) or count > _MAX_HEADERS):
             raise ElfFormatError(f"an ELF file with {count} program headers of {entry} bytes")
@@ -162,6 +163,7 @@ class _Reader:
             runpath=names.get(tags.get(_RUNPATH, -1), ""),
             wants=tuple(Wanted(names[file], tuple(names[at] for at in found)) for file, found in wants),
             offers=tuple(names[at] for at in offers),
+            entry=self.entry,
             extent=max((item.offset + item.size for item in self.segments if item.type == _LOAD), default=0),
         )
 
