@@ -24,7 +24,8 @@ from tests.interop.products import PLATFORMS, base
 
 REPOSITORY = Path(__file__).parent.parent.parent
 EXAMPLES = REPOSITORY / "examples"
-FOLDERS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name != "__pycache__")
+# Applications; `ci` has templates, with tests of their own.
+FOLDERS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name not in ("__pycache__", "ci"))
 LOCKED = [name for name in FOLDERS if (EXAMPLES / name / "ociassemble.lock").exists()]
 OTHERS = {"curl", "uv"}  # programs that a README may ask for besides our own
 
