@@ -31,7 +31,7 @@ def run(
     platform: str | None,
     runtime: str | None,
 ) -> int:
-    """Start IMAGE (a name, oci:DIR, or a folder, which is built first), read-only and as the image's own user.
+    """Start IMAGE (a name, layout, archive, or a folder, which is built first), read-only and as the image's own user.
 
     ARGS after `--` replace the image's command.
     """

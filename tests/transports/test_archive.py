@@ -284,6 +284,16 @@ def test_standard_output_is_the_archive_alone(scene: Scene) -> None:
     assert scene.run("digest", "oci:outputs/back:v1").out == scene.run("digest", base).out
 
 
+@pytest.mark.spec("ARCH-5", "CLI-3")
+def test_only_one_thing_goes_to_standard_output(scene: Scene) -> None:
+    scene.files(page__html="x")
+    both = ("oci-archive:-", "docker-archive:-:x/y:1")
+    scene.run("copy", scene.base(), *both).failed(2, "two archives", hint="name a file")
+    argv = ("build", "project", "-b", "oci:base:v1", "--cmd", "/x")
+    scene.run(*argv, "-o", both[0], "-o", both[1]).failed(2, "two archives", hint="name a file")
+    scene.run(*argv, "-o", "type=docker,dest=-", "--format", "json").failed(2, "--format json", hint="--metadata-file")
+
+
 @pytest.mark.spec("ARCH-5")
 def test_an_archive_beside_the_application_is_no_part_of_it(scene: Scene) -> None:
     scene.files(page__html="x")
