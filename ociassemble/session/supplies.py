@@ -156,5 +156,6 @@ class Supplies:
         npm = _run.find("npm", path=environment.variables.get("PATH"))
         if npm is None:
             raise npmrc.no_registry("there is no npm to ask for its own")
-        # Where the user's own file lies there is no project's.
-        return npmrc.ask_default(npm, environment=environment.variables, folder=environment.home)
+        # Where the user's own file lies there is no project's. Build agents often have no home at all.
+        folder = environment.home if environment.home.is_dir() else Path("/")
+        return npmrc.ask_default(npm, environment=environment.variables, folder=folder)
