@@ -17,6 +17,7 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
+    "init": Verb("init", "init", "Write a settings file to begin with."),
     "build": Verb("build", "build", "Put an application into an image."),
     "plan": Verb("plan", "plan", "Show what a build would do."),
     "lock": Verb("lock", "lock", "Resolve once and record every byte."),

@@ -95,16 +95,22 @@ def fresh_lock(application: Application, path: Path, *, locked: bool, ci: bool, 
             raise LockStaleError(f"`--locked`, but there is no `{path.name}`", hint="write one with `ociassemble lock`")
         return None
     reasons = stale(lock, application.asked, {})
-    return None if refused(reasons, path.name, strict=locked or ci, progress=progress) else lock
+    # Without the option, locking again asks for the platforms that were locked.
+    more = set(application.asked.platforms) - set(lock.asked.platforms)
+    wanted = ",".join(sorted({*lock.asked.platforms, *more}))
+    command = f"ociassemble lock --platform {wanted}" if more else "ociassemble lock"
+    return None if refused(reasons, path.name, strict=locked or ci, progress=progress, command=command) else lock
 
 
-def refused(reasons: tuple[str, ...], name: str, *, strict: bool, progress: Progress) -> bool:
-    """Whether a lock is stale for these reasons: told, and an error where `strict`."""
+def refused(
+    reasons: tuple[str, ...], name: str, *, strict: bool, progress: Progress, command: str = "ociassemble lock"
+) -> bool:
+    """Whether a lock is stale for these reasons: told, and an error where `strict`. `command` writes a fresh one."""
     if not reasons:
         return False
     if strict:
-        raise LockStaleError(f"`{name}` is stale", details=reasons, hint="run `ociassemble lock` and commit the result")
-    progress.warn(f"`{name}` is stale, resolving again: {'; '.join(reasons)} (`ociassemble lock` writes it anew)")
+        raise LockStaleError(f"`{name}` is stale", details=reasons, hint=f"run `{command}` and commit the result")
+    progress.warn(f"`{name}` is stale, resolving again: {'; '.join(reasons)} (`{command}` writes it anew)")
     return True
 
 

@@ -101,7 +101,7 @@ class LocalDestination:
         pass  # blobs without a name are what a store is made of
 
     def result(self, descriptor: Descriptor) -> str:
-        return f"{_name(self._reference)}@{descriptor.digest}"
+        return f"{self._reference.name}@{descriptor.digest}"
 
 
 def names(store: DirectoryStore) -> tuple[tuple[str, Digest], ...]:

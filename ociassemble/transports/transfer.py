@@ -60,5 +60,11 @@ def _deliver(node: Node, destination: Destination, jobs: int) -> tuple[tuple[Des
 
 
 def _summary(outcomes: list[str]) -> str:
-    counts = {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
-    return "blobs " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    """`47 blobs mounted, 2 uploaded`; what there was nothing to do for comes last."""
+    words = sorted(dict.fromkeys(outcomes), key=lambda outcome: (outcome == "exists", outcome))
+    counts = [f"{outcomes.count(word)} {_WORDS.get(word, word)}" for word in words]
+    first, _, rest = ", ".join(counts).partition(" ")
+    return f"{first} blob{'' if first == '1' else 's'} {rest}" if counts else "no blobs"
+
+
+_WORDS = {"exists": "already there"}

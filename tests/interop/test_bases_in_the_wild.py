@@ -83,7 +83,7 @@ def test_the_base_is_mounted_in_its_own_registry(
 
     layers = {str(item.descriptor.digest) for item in google["linux/amd64"].layers}
     assert len(layers) == 47  # of 48: Google's list names zlib1g twice
-    assert "blobs 47 mounted, 2 uploaded" in ended.err
+    assert "47 blobs mounted, 2 uploaded" in ended.err
     on_top(google["linux/amd64"], registry.image(ended.name))
     read = [path for path in registry.since(before, "GET") if path.rpartition("/")[2] in layers]
     assert {path.rpartition("/")[2] for path in read} == layers  # once, for the facts
