@@ -21,7 +21,7 @@ from ociassemble.oci.platform import Platform
 
 _SHOWN = 3  # files named in one finding
 _PACKAGE = re.compile(r"(?:.*/)?(?:site-packages|dist-packages|node_modules)/((?:@[^/]+/)?[^/]+)")
-_EXTENSION = re.compile(r"(.+)\.cpython-3(\d+)(t?)-[\w-]+\.so", re.ASCII)
+_EXTENSION = re.compile(r"(.+)\.cpython-3(\d+)(t?)[a-z]*-[\w-]+\.so", re.ASCII)
 _PYTHON = re.compile(r"(?:.*/)?python3\.(\d+)(t?)", re.ASCII)
 # Words in a path that say a file is for other machines or C libraries, and is chosen when the program runs.
 _VARIANT = re.compile(
