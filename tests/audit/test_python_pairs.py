@@ -70,10 +70,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     gcc("libvalue.so", VALUE, "-shared", "-fPIC", "-Wl,-soname,libvalue-of-a-wheel.so")
     gcc("libmusl.so", VALUE, "-shared", "-fPIC", "-Wl,-soname,libc.musl-x86_64.so.1")
     gcc("libhere.so", VALUE, "-shared", "-fPIC", "-Wl,-soname,libhere.so")
-    needy = ("-shared", "-fPIC", "-L.", "-Wl,--no-as-needed", "-lvalue")
-    whole = gcc(
-        "whole.so", VALUE, "-shared", "-fPIC", "-L.", "-Wl,--no-as-needed", "-lhere", "-Wl,-rpath,$ORIGIN/../whole.libs"
-    )
+    needy = ("-shared", "-fPIC", "-L.", "-Wl,--no-as-needed")
+    whole = gcc("whole.so", VALUE, *needy, "-lhere", "-Wl,-rpath,$ORIGIN/../whole.libs")
     (gcc.folder / "versions").write_text("ONE { global: value; };\n")
     named = ("-shared", "-fPIC", "-Wl,-soname,libversions.so")
     gcc("libversions.so", VALUE, *named, "-Wl,--version-script=versions")
