@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ociassemble.audit.loader import Loaded, Missing
 from ociassemble.audit.table import Table
@@ -138,6 +138,15 @@ def library(name: str, table: Table) -> str:
     return (
         "bring it along beside the program (RUNPATH `$ORIGIN`), name its folder in LD_LIBRARY_PATH, or link statically"
     )
+
+
+def libraries(names: Iterable[str], table: Table) -> str:
+    """For several libraries that are not there."""
+    several = list(names)
+    packages = dict.fromkeys(_PACKAGES[name] for name in several if name in _PACKAGES)
+    if len(several) == 1 or len(packages) < 2:
+        return library(next((name for name in several if name in _PACKAGES), several[0]), table)
+    return f"Debian's packages {', '.join(f'`{name}`' for name in packages)} have them, or most of them"
 
 
 def version(item: Missing, objects: Sequence[Loaded]) -> str:

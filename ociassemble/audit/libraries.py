@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ociassemble.audit import hints
@@ -19,10 +19,12 @@ from ociassemble.audit.table import Account, Table, account_of, environment
 from ociassemble.formats.elf import Elf
 from ociassemble.oci.platform import Platform
 
-_SHOWN = 3  # files named in one finding
+_SHOWN = 2  # files named in one finding
 _PACKAGE = re.compile(r"(?:.*/)?(?:site-packages|dist-packages|node_modules)/((?:@[^/]+/)?[^/]+)")
 _EXTENSION = re.compile(r"(.+)\.cpython-3(\d+)(t?)[a-z]*-[\w-]+\.so", re.ASCII)
 _PYTHON = re.compile(r"(?:.*/)?python3\.(\d+)(t?)", re.ASCII)
+# Parts of packages that do without them.
+_OPTIONAL = re.compile(r"(?:.*/)?(?:numba/np/ufunc/(?:tbb|omp)pool|PIL/_imagingtk|matplotlib/backends/_tkagg)\.[^/]*")
 # Words in a path that say a file is for other machines or C libraries, and is chosen when the program runs.
 _VARIANT = re.compile(
     r"(?<![a-z0-9])(?:x86|i[3-6]86|ia32|x64|x86[_-]64|amd64|arm|arm64|armv[5-8]\w*|armhf|aarch64|ppc64\w*|s390x?|riscv64|"
@@ -57,18 +59,31 @@ def prove(table: Table, process: Process | None, execution: Mapping[str, Any], p
 
 
 def _told(found: Mapping[tuple[str, str, str], list[str]], table: Table) -> Iterator[Finding]:
+    """One finding for each package and kind of trouble; libraries that are missing are told together."""
+    lacking: dict[str, dict[str, list[str]]] = {}
     for (package, code, message), places in found.items():
-        shown = ", ".join(f"`/{place}`" for place in places[:_SHOWN])
-        more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
-        hint = ""
         if code == "library-missing":
-            hint = hints.library(message.split("`")[1], table)
-        elif code == "libc":
+            lacking.setdefault(package, {})[message] = places
+            continue
+        hint = "it was installed for another Python: let it be chosen for this base" if code == "python" else ""
+        if code == "libc":
             hint = "choose the package's build for the base's C library, or the other base"
-        elif code == "python":
-            hint = "it was installed for another Python: let it be chosen for this base"
-        of = f"of {package}: " if package else ""
-        yield Finding(f"prove.{code}", "warning", f"{of}{message} ({shown}{more})", hint)
+        yield Finding(f"prove.{code}", "warning", f"{_of(package)}{message} ({_shown(places)})", hint)
+    for package, libraries in lacking.items():
+        names = ", ".join(f"`{name}`" for name in libraries)
+        message = f"needs {names}, which {'is' if len(libraries) == 1 else 'are'} nowhere in the image"
+        places = sorted({place for some in libraries.values() for place in some})
+        hint = hints.libraries(libraries, table)
+        yield Finding("prove.library-missing", "warning", f"{_of(package)}{message} ({_shown(places)})", hint)
+
+
+def _of(package: str) -> str:
+    return f"of {package}: " if package else ""
+
+
+def _shown(places: Sequence[str]) -> str:
+    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+    return ", ".join(f"`/{place}`" for place in places[:_SHOWN]) + more
 
 
 def _package(place: str) -> str:
@@ -156,6 +171,6 @@ def _running_loader(table: Table, process: Process | None) -> str:
 def _lack(item: Missing, table: Table) -> Iterator[tuple[str, str]]:
     if item.version:
         yield "version-missing", f"needs {item.version} of `{item.library}`, which `/{item.found}` does not have"
-    elif posixpath.basename(item.library) not in table.names():
+    elif posixpath.basename(item.library) not in table.names() and not _OPTIONAL.fullmatch(item.path):
         # A library that is somewhere in the image is most often opened beforehand, by its path.
-        yield "library-missing", f"needs the library `{item.library}`, which is nowhere in the image"
+        yield "library-missing", item.library
