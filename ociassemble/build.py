@@ -88,6 +88,7 @@ def build(request: BuildRequest, session: Session) -> BuildResult:
 
 
 def _build(request: BuildRequest, session: Session) -> BuildResult:
+    request = Steps(session).tagged(request)
     destinations = Steps(session).destinations(request)
     plan = built(planned(request, session), request, session)
     images = [target.image(plan.created) for target in plan.targets]

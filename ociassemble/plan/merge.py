@@ -26,7 +26,7 @@ def merge(base: Mapping[str, Any], change: ConfigPlan) -> dict[str, Any]:
     _put(result, "Env", environment(base.get("Env") or (), change.env))
     _put(result, "Labels", _overlaid(_inherited(base.get("Labels") or {}, change.labels), change.labels))
     if change.user is not None:
-        _put(result, "User", user(change.user))
+        _put(result, "User", user(change.user) if change.user else "")
     if change.workdir is not None:
         _put(result, "WorkingDir", _absolute(change.workdir, "working directory") if change.workdir else "")
     if change.stop_signal is not None:

@@ -67,12 +67,16 @@ def public(url: object) -> str:
         return ""
 
 
-def repository(text: object) -> str:
-    """The page of a repository, whatever form git or npm name it in; "" for a path, and for what is not understood."""
+def repository(text: object, *, shorthand: bool = False) -> str:
+    """The page of a repository, whatever form git names it in; "" for a path, and for what is not understood.
+
+    `shorthand`: `owner/name` and `github:owner/name` are understood as npm does.
+    """
     if not isinstance(text, str) or len(text) > _LONGEST:
         return ""
     text = text.strip().removeprefix("git+")
-    if found := re.fullmatch(r"(?:(github|gitlab|bitbucket):)?([\w.-]+/[\w.-]+)(?:#.*)?", text, re.ASCII):
+    words = r"(?:(github|gitlab|bitbucket):)?(\w[\w.-]*/\w[\w.-]*)(?:#.*)?"
+    if shorthand and (found := re.fullmatch(words, text, re.ASCII)):
         text = f"https://{_SHORTHANDS[found[1] or 'github']}/{found[2]}"
     elif found := re.fullmatch(r"(?:[\w.-]+@)?([\w-]+(?:\.[\w-]+)+):(?!//)([^/:][^:]*)", text, re.ASCII):
         text = f"https://{found[1]}/{found[2]}"  # as scp names it: git@host:path
@@ -137,7 +141,7 @@ def _package_json(document: Mapping[str, Any]) -> dict[str, Any]:
         DESCRIPTION: document.get("description"),
         LICENSES: _licenses(document.get("license")),
         URL: public(document.get("homepage")),
-        SOURCE: repository(source),
+        SOURCE: repository(source, shorthand=True),
     }
     return {key: value for key, value in found.items() if isinstance(value, str)}
 

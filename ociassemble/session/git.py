@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,9 +11,8 @@ from ociassemble.progress import Progress
 from ociassemble.project.metadata import SOURCE, repository
 
 REVISION = "org.opencontainers.image.revision"
-# A repository's own configuration and attributes must not make git run programs, nor may anything be fetched.
-_SAFE = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "submodule.recurse=false")
-_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+# A repository's own configuration must not make git run programs: a file system monitor, hooks, filters of content.
+_SAFE = {"core.fsmonitor": "false", "core.hooksPath": "/dev/null", "submodule.recurse": "false"}
 
 
 def read_git(folder: Path, variables: Mapping[str, str], progress: Progress) -> dict[str, str]:
@@ -20,19 +20,27 @@ def read_git(folder: Path, variables: Mapping[str, str], progress: Progress) -> 
 
     Raises `ToolError` where git is missing, or the folder in no repository with a commit.
     """
-    environment = {
-        **variables,
-        "GIT_ALLOW_PROTOCOL": "none",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_ATTR_SOURCE": _EMPTY_TREE,
-        "LC_ALL": "C",
-    }
+    safe = dict(_SAFE)
 
     def ask(*words: str, check: bool = True) -> str:
-        done = _run.run(["git", "-C", str(folder), *_SAFE, *words], environment=environment, check=check)
-        return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
+        given = variables.get("GIT_CONFIG_COUNT", "")
+        first = int(given) if re.fullmatch(r"[0-9]{1,3}", given, re.ASCII) else 0  # the user's own come before
+        settings = {"GIT_CONFIG_COUNT": str(first + len(safe))}
+        for number, (key, value) in enumerate(safe.items(), first):
+            settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        environment = {
+            **variables,
+            **settings,
+            "GIT_ALLOW_PROTOCOL": "none",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "LC_ALL": "C",
+        }
+        done = _run.run(["git", "-C", str(folder), *words], environment=environment, check=check)
+        return done.stdout.decode("utf-8", "surrogateescape").strip() if done.returncode == 0 else ""
 
+    names = ask("config", "--name-only", "--null", "--get-regexp", r"^filter\..*\.(clean|smudge|process)$", check=False)
+    safe |= {name: "" for name in names.split("\0") if name}
     revision = ask("rev-parse", "--verify", "HEAD^{commit}")
     changed = ask("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all", "--", ".")
     if changed:

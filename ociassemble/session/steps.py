@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ociassemble.audit.prove import Finding
@@ -57,6 +58,10 @@ class Steps:
             default_name=lambda: self._default_name(request),
             platforms=lambda: self.platforms(self.settings(request)),
         )
+
+    def tagged(self, request: BuildRequest) -> BuildRequest:
+        """The request with the settings' tags, where it has none of its own."""
+        return request if request.tags else replace(request, tags=self.settings(request).tags)
 
     def _default_name(self, request: BuildRequest) -> str:
         name = self.settings(request).name or request.application.resolve().name
@@ -115,7 +120,10 @@ class Steps:
 
     def lock_path(self, request: BuildRequest) -> Path:
         """Where the lock is, or would be."""
-        return request.lockfile if request.lockfile is not None else request.application / FILENAME
+        if request.lockfile is not None:
+            return request.lockfile
+        path = request.application
+        return path.with_name(f"{path.name}.{FILENAME}") if path.is_file() else path / FILENAME
 
     def lock(self, request: BuildRequest, application: Application) -> Lock | None:
         """The lock, if it is there, wanted, and answers what is asked."""
@@ -159,7 +167,7 @@ class Steps:
             assemble=DebianBases(
                 mirror=settings.debian_mirror or self._session.environment.variables.get("OCIASSEMBLE_DEBIAN_MIRROR"),
                 upstream=settings.node_mirror or self._session.environment.variables.get("OCIASSEMBLE_NODE_MIRROR"),
-                npm=lambda: Supplies(self._session).npm(request.application),
+                npm=lambda: Supplies(self._session).npm(request.folder),
                 offline=self._session.options.offline,
                 wire=lambda: self._session.wire,
                 store=self._session.store,
@@ -253,7 +261,7 @@ class Steps:
         settings = application.settings
         found = describe(application.tree, application.kind.name, settings) if "project" in settings.annotate else {}
         if "git" in settings.annotate:
-            found |= read_git(request.application, self._session.environment.variables, self._session.progress)
+            found |= read_git(request.folder, self._session.environment.variables, self._session.progress)
         return found
 
     def created(self, request: BuildRequest, settings: Settings, lock: Lock | None) -> str:

@@ -46,7 +46,7 @@ def test_environment(case: dict[str, str]) -> None:
 def test_ports(case: dict[str, str]) -> None:
     change = ConfigPlan(ports=tuple(value(case["change"])))  # type: ignore[arg-type]
     result = merge({"ExposedPorts": value(case["base"])}, change)
-    assert json.dumps(result["ExposedPorts"]) == json.dumps(value(case["result"]))
+    assert json.dumps(result.get("ExposedPorts")) == json.dumps(value(case["result"]))
 
 
 @pytest.mark.spec("MERGE-1")
@@ -65,6 +65,7 @@ def test_labels_merge_and_active_ones_stay_behind() -> None:
 def test_empty_values_remove() -> None:
     base = {"User": "65532", "WorkingDir": "/home/nonroot", "StopSignal": "SIGINT"}
     assert merge(base, ConfigPlan(user=None, workdir="", stop_signal="")) == {"User": "65532"}
+    assert merge(base, ConfigPlan(user="")) == {"WorkingDir": "/home/nonroot", "StopSignal": "SIGINT"}
 
 
 @pytest.mark.parametrize("text", ["", "-1", "0", "65536", "80/icmp", "http", "8080/", "\uff18\uff10"])
@@ -88,3 +89,27 @@ def test_refuses_users_that_runtimes_read_differently(text: str) -> None:
 def test_a_working_directory_is_absolute() -> None:
     with pytest.raises(UsageError, match="absolute"):
         merge({}, ConfigPlan(workdir="app"))
+
+
+@pytest.mark.spec("MERGE-5")
+@pytest.mark.parametrize("case", cases("config-merge.md", "volumes"), ids=str)
+def test_volumes(case: dict[str, str]) -> None:
+    result = merge({"Volumes": value(case["base"])}, ConfigPlan(volumes=tuple(value(case["change"]))))  # type: ignore[arg-type]
+    assert result.get("Volumes") == value(case["result"])
+
+
+@pytest.mark.spec("MERGE-4")
+def test_labels_that_describe_the_base_stay_behind_unless_they_are_set() -> None:
+    base = {"Labels": {"org.opencontainers.image.title": "Debian", "org.label-schema.name": "debian", "x": "1"}}
+
+    assert merge(base, ConfigPlan())["Labels"] == {"x": "1"}
+    stated = ConfigPlan(labels={"org.opencontainers.image.title": "mine"})
+    assert merge(base, stated)["Labels"] == {"org.opencontainers.image.title": "mine", "x": "1"}
+
+
+@pytest.mark.spec("MERGE-8")
+def test_the_bases_health_check_stays_where_nobody_says_anything() -> None:
+    base = {"Healthcheck": {"Test": ["CMD", "/x"], "Interval": 5}}
+
+    assert merge(base, ConfigPlan()) == base
+    assert merge(base, ConfigPlan(healthcheck={})) == {}
