@@ -107,7 +107,7 @@ _files = _stack(
     [
         click.option("--add", multiple=True, metavar="SRC:DST",
                      help="Put project files elsewhere, too; [,chown=U:G][,chmod=M]."),
-        click.option("--allow-secret", multiple=True, metavar="PATH", help="Pack a file that looks like a secret."),
+        click.option("--allow-secret", multiple=True, hidden=True),
         click.option("--compression", metavar="HOW", help="gzip, zstd or none, perhaps with :LEVEL."),
         click.option("--layers", type=click.Choice(LAYERS), metavar="HOW",
                      help="auto, single, per-package: how dependencies are cut."),
@@ -135,6 +135,11 @@ def request(given: dict[str, Any]) -> BuildRequest:
     """The request that the options say; whoever calls adds tags and destinations."""
     from ociassemble.session.request import BuildRequest
 
+    if given.get("allow_secret"):
+        raise UsageError(
+            "`--allow-secret` is gone: a path would allow every secret that is put there later",
+            hint="build without it, and copy the fingerprint of what may pass to the settings: [secrets] allow = [...]",
+        )
     if given.get("base") == "":  # `-b "$BASE"`, and no such variable
         raise UsageError("`--base` names no image", hint="`ociassemble base list` shows short names; any image will do")
     # A base may be a path of the host, which stays as it came.
@@ -160,7 +165,6 @@ def request(given: dict[str, Any]) -> BuildRequest:
         "annotations": changes(given.get("annotation") or (), "--annotation"),
         "annotate": platforms((given["annotate"],)) if given.get("annotate") else None,
         "add": given.get("add"),
-        "allow_secrets": given.get("allow_secret"),
         "compression": given.get("compression"),
         "layers": given.get("layers"),
         "python_extras": given.get("extra"),

@@ -22,6 +22,7 @@ LAYERS = ("auto", "single", "per-package")
 ANNOTATE = ("project", "git", "none")
 _COMPRESSION = "^(gzip|zstd|none)(:[0-9]{1,2})?$"
 _PORT = "^[0-9]{1,5}(/(tcp|udp|sctp))?-?$"
+_FINGERPRINT = "^[0-9a-f]{16}$"
 _EPOCH = "^([0-9]{1,12}|git|now)$"
 _SIGNAL = "^((SIG)?[A-Z][A-Z0-9]*([+-][0-9]+)?|[0-9]{1,2}|)$"
 
@@ -162,6 +163,15 @@ def _count(value: Any, shown: str) -> int:
     return value
 
 
+def _fingerprints(value: Any, shown: str) -> tuple[str, ...]:
+    found = _strings(value, shown)
+    for item in found:
+        if not re.fullmatch(_FINGERPRINT, item):
+            hint = "it is 16 hexadecimal digits: build, and copy it from the refusal; paths allow nothing"
+            raise SettingError(f"{shown}: `{item:.40}` is not a fingerprint", hint=hint)
+    return found
+
+
 def _epoch(value: Any, shown: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return str(value)
@@ -215,6 +225,7 @@ REMOVABLE = Type(
 )
 DURATION = Type(_duration, {"type": "string", "pattern": _DURATION})
 COUNT = Type(_count, {"type": "integer", "minimum": 0})
+FINGERPRINTS = Type(_fingerprints, {"type": "array", "items": {"type": "string", "pattern": _FINGERPRINT}})
 EPOCH = Type(_epoch, {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _EPOCH}]})
 BY_NAME = Type(_strings_by_name, {"type": "object", "additionalProperties": {"type": "string"}})
 
@@ -248,6 +259,14 @@ PYTHON_KEYS = _keys(
     Key("requirements", STRING, "The file that names the dependencies, where there is more than one."),
     Key("site", STRING, "The directory of the image for packages, instead of the base's own."),
     Key("package", STRING, "The workspace member to build."),
+)
+
+SECRETS_KEYS = _keys(
+    Key(
+        "allow",
+        FINGERPRINTS,
+        "Fingerprints of what looks like a secret and must be in the image, as the refusal tells.",
+    ),
 )
 
 KEYS = _keys(
@@ -286,13 +305,20 @@ KEYS = _keys(
     Key("node-mirror", STRING, "A mirror of Node's releases, holding v24.19.0/ and so on. Never recorded."),
     Key("node", _table("node", NODE_KEYS), "Settings of Node applications."),
     Key("python", _table("python", PYTHON_KEYS), "Settings of Python applications."),
-    Key("allow-secrets", STRINGS, "Paths that look like secrets and must be in the image."),
+    Key("secrets", _table("secrets", SECRETS_KEYS), "What the guard against secrets lets pass."),
     Key("strict-references", BOOLEAN, "Refuse short base names."),
     Key("source-date-epoch", EPOCH, "What `created` says: seconds since 1970, git or now. SOURCE_DATE_EPOCH wins."),
 )
 
 # Keys that are tables with keys of their own.
-TABLES: dict[str, dict[str, Key]] = {"healthcheck": HEALTHCHECK_KEYS, "node": NODE_KEYS, "python": PYTHON_KEYS}
+TABLES: dict[str, dict[str, Key]] = {
+    "healthcheck": HEALTHCHECK_KEYS,
+    "node": NODE_KEYS,
+    "python": PYTHON_KEYS,
+    "secrets": SECRETS_KEYS,
+}
+# Settings there were, and what there is now.
+_GONE = {"allow-secrets": "secrets are allowed one by one: build, and copy the fingerprint to `[secrets] allow`"}
 
 
 def schema() -> dict[str, Any]:
@@ -312,7 +338,9 @@ def fields(table: Mapping[str, Any], keys: Mapping[str, Key] = KEYS, prefix: str
     for name, value in table.items():
         key = keys.get(name)
         if key is None:
-            raise SettingError(f"there is no setting `{prefix}{name}`", hint=_nearest(name, tuple(keys)))
+            raise SettingError(
+                f"there is no setting `{prefix}{name}`", hint=_GONE.get(name) or _nearest(name, tuple(keys))
+            )
         result[key.field] = key.type.check(value, f"`{prefix}{name}`")
     return result
 

@@ -45,6 +45,13 @@ class NodeSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SecretsSettings:
+    """What the guard against secrets lets pass."""
+
+    allow: tuple[str, ...] = ()  # fingerprints
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HealthcheckSettings:
     """How to see whether the application is well. Times are in nanoseconds; an empty `cmd` takes the base's away."""
 
@@ -94,7 +101,7 @@ class Settings:
     node_mirror: str | None = None
     node: NodeSettings = NodeSettings()
     python: PythonSettings = PythonSettings()
-    allow_secrets: tuple[str, ...] = ()
+    secrets: SecretsSettings = SecretsSettings()
     strict_references: bool = False
     source_date_epoch: str | None = None  # seconds since 1970, "git" or "now"
     source: str | None = None  # the file these settings were read from, for people; not a setting
@@ -132,6 +139,7 @@ _TABLES: Mapping[str, Callable[..., Any]] = {
     "healthcheck": HealthcheckSettings,
     "node": NodeSettings,
     "python": PythonSettings,
+    "secrets": SecretsSettings,
 }
 
 # What decides which dependencies are resolved and how they are cut; hosts and paths of the host never do.

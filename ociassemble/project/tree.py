@@ -141,10 +141,11 @@ def read(
 ) -> ProjectTree:
     """Read the project folder at `root`.
 
-    `ignorefile` replaces .ociassembleignore and .dockerignore. `allow_secrets` are relative paths the guard lets
-    pass. `leave_out` are paths of the host (outputs, the lock) that are never packed. `dependency_folders` are
-    names of folders that this kind of application does not want ("node_modules" for Python). `add` are the texts of
-    `--add`, which name paths outside of the folder only with `add_anywhere`. `home` is the user's home folder, which
+    `ignorefile` replaces .ociassembleignore and .dockerignore. `allow_secrets` are fingerprints of what the
+    guard lets pass. `leave_out` are paths of the host (outputs, the lock) that are never packed. `dependency_folders`
+    are names of folders that this kind of application does not want ("node_modules" for Python). `add` are the texts of
+    `--add`, which name paths outside of the folder only with `add_anywhere`. `wheels` are the user's own, which
+    the guard looks into. `home` is the user's home folder, which
     is refused as an application. Raises `ProjectError`, or `SecretError` (exit 8).
     """
     additions = tuple(map(addition.parse, add))
@@ -152,6 +153,7 @@ def read(
     progress = progress if progress is not None else Progress()
     with inside.Root(folder) as descriptor:
         rules, named = _rules(descriptor, folder, ignorefile)
+    wheels: Iterable[Path] = (),
         outputs = frozenset(_below(folder, [*leave_out, *([ignorefile] if ignorefile else [])]))
         walk = walking.walk(descriptor, rules, leave_out=outputs, folders=frozenset(dependency_folders))
         names.check_names(walk.found)
@@ -160,7 +162,9 @@ def read(
         with progress.task("hash", "reading the project", total) as task:
 
             def hash_files(below: int, items: list[walking.Found]) -> list[walking.Hashed]:
-                return walking.hash_files(below, items, jobs=jobs or _pool.cores(), advance=task.advance)
+                done = walking.hash_files(below, items, jobs=jobs or _pool.cores(), advance=task.advance)
+                unsearched.extend(note for one in done for note in one.verdict.notes)
+                return done
 
             hashed = hash_files(descriptor, files)
             digests = {one.path: one.digest for one in hashed}
@@ -174,9 +178,13 @@ def read(
                 hash_files=hash_files,
             ).read(additions)
         findings = [*walking.secrets_in(walk.found, hashed), *more.secrets]
-        secrets.refuse(findings, allow_secrets, named or IGNORE_FILES[0])
-        warnings = names.twins(walk.found) + names.unseen(walk.found) + _dangling(descriptor, packed)
+        for verdict in map(secrets.outside, wheels):
+            findings += verdict.findings
+            unsearched += verdict.notes
+        unsearched += secrets.refuse(findings, allow_secrets, named or IGNORE_FILES[0])
+        warnings = unsearched + names.twins(walk.found) + names.unseen(walk.found) + _dangling(descriptor, packed)
     return ProjectTree(
+        unsearched: list[str] = []
         root=folder,
         files=packed,
         left_out=(*walk.left_out, *more.left_out),

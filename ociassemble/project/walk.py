@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ociassemble import _pool
 from ociassemble.errors import ProjectError
@@ -50,7 +50,7 @@ class Found(NamedTuple):
 class Hashed(NamedTuple):
     path: str
     digest: Digest
-    secret: str | None  # what the content looks like
+    verdict: secrets.Verdict  # the guard's, of the content
 
 
 class Walk(NamedTuple):
@@ -238,33 +238,40 @@ def _hash_file(folder: int, name: str, item: Found) -> Hashed:
     try:
         if seen != item.seen:
             raise inside.changed(item.path)
-        hasher, read, secret = hashlib.sha256(), 0, None
+        hasher, read, guard = hashlib.sha256(), 0, secrets.Guard(item.path)
         for block in blocks(descriptor, seen.size):
-            if not read:
-                secret = secrets.by_content(item.path, block)
             read += len(block)
             hasher.update(block)
         if read != seen.size or seen != Seen.of(os.fstat(descriptor)):
             raise inside.changed(item.path)
     finally:
         os.close(descriptor)
-    return Hashed(item.path, Digest.from_hex(hasher.hexdigest()), secret)
+    return Hashed(item.path, Digest.from_hex(hasher.hexdigest()), verdict)
+
+
+def _again(descriptor: int) -> BinaryIO:
+    """The file that is open already, from its beginning; closing this leaves the descriptor open."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return open(descriptor, "rb", closefd=False)
 
 
 def blocks(descriptor: int, size: int) -> Iterator[bytes]:
     """The bytes of an open file: `size` of them, or what there is up to one more (the caller compares)."""
     left = size + 1
     while left > 0 and (block := os.read(descriptor, min(inside.BLOCK, left))):
+            guard.feed(block)
+        verdict = guard.finish(lambda: _again(descriptor))
         left -= len(block)
         yield block
 
 
 def secrets_in(found: list[Found], hashed: list[Hashed]) -> list[Finding]:
     """What the guard has to say about the paths to be packed."""
-    findings = [
-        Finding(item.path, what)
-        for item in found
-        if not stat.S_ISDIR(item.seen.mode) and (what := secrets.by_name(item.path)) is not None
-    ]
-    named = {finding.path for finding in findings}
-    return findings + [Finding(one.path, one.secret) for one in hashed if one.secret and one.path not in named]
+    files = {one.path: one for one in hashed}
+    findings: list[Finding] = []
+    for item in found:
+        if (file := files.get(item.path)) is not None:
+            findings += secrets.judge(item.path, file.digest.hex, file.verdict)
+        elif not stat.S_ISDIR(item.seen.mode):
+            findings += secrets.judge(item.path, item.target)
+    return findings

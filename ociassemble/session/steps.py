@@ -85,7 +85,8 @@ class Steps:
         return project_tree.read(
             request.application,
             ignorefile=settings.ignorefile,
-            allow_secrets=settings.allow_secrets,
+            allow_secrets=settings.secrets.allow,
+            wheels=settings.wheels,
             leave_out=[
                 *written_below(request),
                 *request.writes,

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from ociassemble.errors import Error, ProjectError, UsageError
 from ociassemble.project import keys, settings
-from ociassemble.project.settings import CommandError, NodeSettings, PythonSettings, SettingError, Settings
+from ociassemble.project.settings import (
+    CommandError,
+    NodeSettings,
+    PythonSettings,
+    SecretsSettings,
+    SettingError,
+    Settings,
+)
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "specs" / "schema" / "settings.schema.json").read_text(encoding="utf-8")
@@ -45,7 +52,6 @@ compression = "zstd:3"
 layers = "per-package"
 debian-mirror = "https://mirror.example/"
 node-mirror = "https://mirror.example/node"
-allow-secrets = ["tests/key.pem"]
 strict-references = true
 
 [node]
@@ -62,6 +68,9 @@ find-links = ["wheels", "https://registry.example/flat"]
 requirements = "requirements/prod.txt"
 site = "/opt/site"
 package = "api"
+
+[secrets]
+allow = ["0123456789abcdef"]
 """
 
 
@@ -118,7 +127,7 @@ def test_everything(tmp_path: Path) -> None:
         layers="per-package",
         debian_mirror="https://mirror.example/",
         node_mirror="https://mirror.example/node",
-        allow_secrets=("tests/key.pem",),
+        secrets=SecretsSettings(allow=("0123456789abcdef",)),
         strict_references=True,
         node=NodeSettings(workspace="packages/api", omit_optional=True, prebuilt=True),
         python=PythonSettings(
