@@ -135,6 +135,7 @@ def read(
     dependency_folders: Iterable[str] = (),
     add: Iterable[str] = (),
     add_anywhere: bool = False,
+    wheels: Iterable[Path] = (),
     home: Path | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -153,12 +154,12 @@ def read(
     progress = progress if progress is not None else Progress()
     with inside.Root(folder) as descriptor:
         rules, named = _rules(descriptor, folder, ignorefile)
-    wheels: Iterable[Path] = (),
         outputs = frozenset(_below(folder, [*leave_out, *([ignorefile] if ignorefile else [])]))
         walk = walking.walk(descriptor, rules, leave_out=outputs, folders=frozenset(dependency_folders))
         names.check_names(walk.found)
         files = [item for item in walk.found if item.is_file]
         total = sum(item.seen.size for item in files)
+        unsearched: list[str] = []
         with progress.task("hash", "reading the project", total) as task:
 
             def hash_files(below: int, items: list[walking.Found]) -> list[walking.Hashed]:
@@ -184,7 +185,6 @@ def read(
         unsearched += secrets.refuse(findings, allow_secrets, named or IGNORE_FILES[0])
         warnings = unsearched + names.twins(walk.found) + names.unseen(walk.found) + _dangling(descriptor, packed)
     return ProjectTree(
-        unsearched: list[str] = []
         root=folder,
         files=packed,
         left_out=(*walk.left_out, *more.left_out),

@@ -242,6 +242,8 @@ def _hash_file(folder: int, name: str, item: Found) -> Hashed:
         for block in blocks(descriptor, seen.size):
             read += len(block)
             hasher.update(block)
+            guard.feed(block)
+        verdict = guard.finish(lambda: _again(descriptor))
         if read != seen.size or seen != Seen.of(os.fstat(descriptor)):
             raise inside.changed(item.path)
     finally:
@@ -259,8 +261,6 @@ def blocks(descriptor: int, size: int) -> Iterator[bytes]:
     """The bytes of an open file: `size` of them, or what there is up to one more (the caller compares)."""
     left = size + 1
     while left > 0 and (block := os.read(descriptor, min(inside.BLOCK, left))):
-            guard.feed(block)
-        verdict = guard.finish(lambda: _again(descriptor))
         left -= len(block)
         yield block
 
