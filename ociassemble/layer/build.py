@@ -21,7 +21,6 @@ from ociassemble.content.store import Store
 from ociassemble.content.writer import BlobWriter
 from ociassemble.errors import Error
 from ociassemble.image.image import Layer
-from ociassemble.layer.contents import Recorder
 from ociassemble.layer.entry import Content, Entry, constant
 from ociassemble.layer.key import layer_key
 from ociassemble.layer.writer import LayerWriter, conflict
@@ -116,6 +115,8 @@ def build_layer(
     plan: LayerPlan, materials: Materials, codec: Codec, store: Store, *, jobs: int, progress: Progress
 ) -> BuiltLayer:
     """Write the layer of `plan` into the store. Equal key and codec, equal bytes."""
+    from ociassemble.layer.contents import Recorder
+
     key = layer_key(plan)
     with ExitStack() as stack, progress.task("layer", plan.title) as task:
         sink = stack.enter_context(BlobWriter(store.ingest(), codec, jobs=jobs))
