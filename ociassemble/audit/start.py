@@ -21,6 +21,7 @@ from ociassemble.plan.facts import DEFAULT_PATH
 from ociassemble.plan.locked import Severity
 
 _SHELLS = ("sh", "bash", "dash", "ash", "zsh")
+_MANAGERS = ("npm", "npx", "yarn", "pnpm", "corepack")
 _MAX_SCRIPTS = 5  # interpreters that are scripts themselves; then the kernel says ELOOP
 # 32-bit programs that most kernels of these machines can run as well, and some cannot.
 _NARROW = {("amd64", "386"), ("arm64", "arm")}
@@ -115,6 +116,8 @@ class _Walk:
     def _other(self, name: str) -> str:
         if posixpath.basename(name) in _SHELLS:
             return "the image has no shell: state the program itself, as a JSON array"
+        if posixpath.basename(name) in _MANAGERS:
+            return "bases bring Node without its package managers: start the script itself, `node server.js`"
         return "see `--entrypoint` and `--cmd`"
 
     def _executable(self, path: str, what: str) -> Found:

@@ -282,6 +282,7 @@ def _musl(gcc: Compiler) -> dict[str, Content]:
     }
 
 
+@pytest.mark.spec("PROVE-4", "PROVE-5", "PROVE-6", "PROVE-7", "PROVE-8", "PROVE-10", "PROVE-11", "PROVE-12", "PROVE-13")
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
 def test_verdict_and_reality(pair: Pair, image: Image, containers: Containers) -> None:
     refused = [item for item in image.findings(pair.broken) if item.severity == "error"]

@@ -125,6 +125,7 @@ def containers(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     shutil.rmtree(folder)
 
 
+@pytest.mark.spec("PROVE-15")
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
 def test_verdict_and_reality(pair: Pair, image: Image, containers: Containers) -> None:
     refused = [item for item in image.findings(pair.broken) if item.severity == "error"]
@@ -152,6 +153,7 @@ LIBRARIES = (
 )
 
 
+@pytest.mark.spec("PROVE-19")
 @pytest.mark.parametrize(("package", "code", "text", "file"), LIBRARIES, ids=[item[0] for item in LIBRARIES])
 def test_libraries(package: str, code: str, text: str, file: str, image: Image, containers: Containers) -> None:
     """Warnings, as nobody knows whether they are ever opened; opening them says whether they are right."""
@@ -165,6 +167,7 @@ def test_libraries(package: str, code: str, text: str, file: str, image: Image, 
         assert ("started" in really.output) == (not code), really
 
 
+@pytest.mark.spec("PROVE-19")
 def test_a_library_that_is_opened_beforehand_is_no_finding(image: Image, containers: Containers) -> None:
     first = "import ctypes, sys; ctypes.CDLL(sys.argv[2]); "
     alone = python("-c", OPENS, f"/{SITE}/preloaded/preloaded.so")
@@ -175,6 +178,7 @@ def test_a_library_that_is_opened_beforehand_is_no_finding(image: Image, contain
     assert "started" in containers.start(after).output
 
 
+@pytest.mark.spec("PROVE-18")
 @pytest.mark.parametrize(
     ("config", "signal", "noted"),
     [

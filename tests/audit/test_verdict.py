@@ -1,0 +1,119 @@
+"""What the store remembers of a proof."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+import pytest
+
+from ociassemble.audit.verdict import proved
+from ociassemble.content.blob import Blob
+from ociassemble.content.memory import MemoryStore
+from ociassemble.image.contents import KEEP, Sample, read_contents
+from ociassemble.image.image import Layer
+from ociassemble.layer.contents import Recorder, layer_contents
+from ociassemble.layer.entry import Entry, constant
+from ociassemble.layer.writer import LayerWriter
+from ociassemble.oci.digest import Digest
+from ociassemble.testing.images import image, layer, program
+from tests.debian_archive import elf
+
+STATIC = elf(kind=2)
+
+
+def watched(one: Layer, opened: list[Digest]) -> Layer:
+    """A layer that notes when it is read."""
+
+    def source() -> BinaryIO:
+        opened.append(one.diff_id)
+        return one.blob.source()
+
+    return Layer(blob=Blob(descriptor=one.descriptor, source=source), diff_id=one.diff_id)
+
+
+@pytest.mark.spec("PROVE-1", "PROVE-2")
+def test_what_was_proved_is_not_proved_again() -> None:
+    opened: list[Digest] = []
+    below, above = watched(layer({"a": program(STATIC)}), opened), watched(layer({"b": program(STATIC)}), opened)
+    store, base = MemoryStore(), image([below])
+
+    def codes(command: str, *layers: Layer, use_records: bool = True, **more: Any) -> list[str]:
+        execution = {"Cmd": [command], "User": "1", **more}
+        return [item.code for item in proved(base, layers, execution, store, use_records, 1)]
+
+    assert codes("/b", above) == []
+    assert sorted(opened) == sorted([below.diff_id, above.diff_id])
+    opened.clear()
+    store_of_verdicts = dict(store.records)
+    assert codes("/b", above) == []
+    assert codes("/b", above, Labels={"x": "y"}, ExposedPorts={"1/tcp": {}}) == []
+    assert store.records == store_of_verdicts, "nothing that was asked is another question"
+    for more in (
+        {"User": "2"},
+        {"WorkingDir": "/x"},
+        {"Env": ["A=B"]},
+        {"StopSignal": "SIGINT"},
+        {"Entrypoint": ["/a"]},
+    ):
+        codes("/b", above, **more)
+    assert len(store.records) == len(store_of_verdicts) + 5, "each of these is"
+    assert codes("/b") == ["prove.program-missing"]
+    assert codes("/b", above, use_records=False) == []
+    assert opened == [], "layers that were looked into once are known"
+
+
+def test_a_spoilt_record_is_made_anew() -> None:
+    store, one = MemoryStore(), layer({"a": program(STATIC)})
+    expected = layer_contents(one, store)
+    for kind, key in list(store.records):
+        store.put_record(kind, key, b'[["cut off')
+    assert layer_contents(one, store) == expected
+    assert proved(image([one]), [], {"Cmd": ["/a"]}, store, True, 1)[0].code == "prove.root"
+    for kind, key in list(store.records):
+        if kind == "verdicts":
+            store.put_record(kind, key, b'[["one"]]')
+    assert proved(image([one]), [], {"Cmd": ["/a"]}, store, True, 1)[0].code == "prove.root"
+
+
+@pytest.mark.spec("PROVE-1")
+def test_what_is_noted_while_writing_is_what_is_read_afterwards() -> None:
+    entries = [
+        Entry("app", "directory", 0o700, uid=3),
+        Entry("app/run", mode=0o755, size=9, content=constant(b"#!/bin/x\n")),
+        Entry("app/library.so", size=len(STATIC), content=constant(STATIC)),
+        Entry("app/link", "symlink", target="run"),
+        Entry("app/same", "hardlink", target="app/run"),
+        Entry("app/empty"),
+    ]
+    tar, recorder = bytearray(), Recorder()
+    writer = LayerWriter(tar.extend)
+    for entry in entries:
+        writer.add(recorder.watched(writer.place(entry)))
+    writer.finish()
+    one, store = layer(bytes(tar)), MemoryStore()
+    recorder.keep(store, one.diff_id)
+
+    noted, read = layer_contents(one, store), read_contents(one)
+    assert [item.facts for item in noted.members] == [item.facts for item in read.members]
+    assert [(item.path, item.item.kind, item.item.uid) for item in noted.members] == [
+        (item.path, item.item.kind, item.item.uid) for item in read.members
+    ]
+
+
+@pytest.mark.spec("PROVE-1")
+def test_a_large_file_is_held_in_parts() -> None:
+    """A library of 80 MiB: what is held of it while it streams by stays below the bound."""
+    library = elf("libx.so", ["liby.so"])
+    size, held = 80 << 20, 0
+    block = bytes(1 << 20)
+    sample = Sample("x", size)
+    sample.feed(library + bytes(len(block) - len(library)))
+    for _ in range(79):
+        sample.feed(block)
+        held = max(held, sum(map(len, sample._held)))
+    facts = sample.facts()
+
+    assert held <= KEEP + len(block)
+    assert facts is not None
+    assert facts.elf is not None
+    assert (facts.elf.soname, facts.elf.needed) == ("libx.so", ("liby.so",))
