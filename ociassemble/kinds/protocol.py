@@ -26,6 +26,7 @@ class Recognition(NamedTuple):
 
     kind: str
     evidence: str
+    weak: bool = False  # counts only where no other kind claims the folder
 
 
 class DefaultBase(NamedTuple):

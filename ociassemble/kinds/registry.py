@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ociassemble.errors import ProjectError, UsageError
+from ociassemble.kinds.binary import Binary
 from ociassemble.kinds.directory import Directory
 from ociassemble.kinds.node import Node
 from ociassemble.kinds.protocol import ApplicationKind, Recognition
@@ -10,8 +11,8 @@ from ociassemble.kinds.python import Python
 from ociassemble.project.tree import ProjectTree
 
 # In the order in which they are asked; `directory` takes whatever nobody else wants.
-KINDS: tuple[ApplicationKind, ...] = (Python(), Node(), Directory())
-_PLANNED = ("java", "binary")
+KINDS: tuple[ApplicationKind, ...] = (Python(), Node(), Binary(), Directory())
+_PLANNED = ("java",)
 
 
 class KindError(ProjectError):
@@ -30,6 +31,7 @@ def choose(tree: ProjectTree, wanted: str) -> tuple[ApplicationKind, Recognition
         later = " yet" if wanted in _PLANNED else ""
         raise UsageError(f"there is no kind `{wanted}`{later}", hint=f"kinds: {known}")
     claims = [(kind, claim) for kind in KINDS[:-1] if (claim := kind.recognise(tree)) is not None]
+    claims = [(kind, claim) for kind, claim in claims if not claim.weak] or claims
     if len(claims) > 1:
         raise KindError(
             f"`{tree.root}` could be several kinds of application",
@@ -38,5 +40,8 @@ def choose(tree: ProjectTree, wanted: str) -> tuple[ApplicationKind, Recognition
         )
     if claims:
         return claims[0]
+    if tree.alone:
+        # One file is a program: why it is none is better said than that a folder of one file starts nothing.
+        return next((kind, Recognition(kind.name, "one file")) for kind in KINDS if kind.name == "binary")
     last = KINDS[-1]
     return last, last.recognise(tree) or Recognition(last.name, "nothing else recognises it")

@@ -25,6 +25,7 @@ from ociassemble.project.walk import LeftOut
 
 IGNORE_FILES = (".ociassembleignore", ".dockerignore")
 _IGNORE_LIMIT = 1 << 20
+_PART = 64 << 20  # bytes that are read at once
 
 
 class FolderError(ProjectError):
@@ -40,7 +41,8 @@ class ProjectTree:
     `files` is what will be packed: sorted bytewise, each folder directly before its content, empty folders kept.
     `left_out` are built-in exclusions (not the matches of an ignore file), `warnings` what a user should know,
     `ignorefile` the name of the ignore file that was followed.
-    `given` is what each SRC of `--add` names, and `notes` are decisions to be told.
+    `given` is what each SRC of `--add` names, and `notes` are decisions to be told. Of a tree that is one file
+    (`alone`), `root` is the folder it is in, of which nothing else is looked at.
     """
 
     root: Path
@@ -50,6 +52,7 @@ class ProjectTree:
     ignorefile: str | None = None
     given: Mapping[str, Given] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    alone: bool = False
     _index: Mapping[str, TreeFile] = field(init=False, repr=False, compare=False)
     _elsewhere: Mapping[str, Place] = field(init=False, repr=False, compare=False)
 
@@ -64,11 +67,15 @@ class ProjectTree:
 
     def has(self, path: str) -> bool:
         """Whether there is a regular file at `path`, packed or not; symlinks are followed inside the folder."""
+        if self.alone:
+            return path in self._index
         with inside.Root(self.root) as root:
             return inside.is_file(root, path)
 
     def names(self, folder: str = "") -> tuple[str, ...]:
         """Names of the regular files directly in `folder`, packed or not, sorted; () for a folder that is left out."""
+        if self.alone:
+            return () if folder else tuple(self._index)
         if any(folder == path or folder.startswith(path + "/") for path, _ in self.left_out):
             return ()
         with inside.Root(self.root) as root:
@@ -87,6 +94,8 @@ class ProjectTree:
 
     def bytes_of(self, path: str, limit: int) -> bytes:
         """The content of any regular file of the folder, packed or not; `ProjectError` if missing or too big."""
+        if self.alone and path not in self._index:
+            raise inside.FileError(f"there is no file `{path}` in the project")
         with inside.Root(self.root) as root:
             data = inside.read_bytes(root, path, limit)
         known = self._index.get(path)
@@ -102,6 +111,14 @@ class ProjectTree:
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             raise inside.FileError(f"`{path}` line {line} is not UTF-8", hint="save it as UTF-8") from error
+
+    def part(self, path: str, offset: int, size: int) -> bytes:
+        """Some bytes of a packed file, fewer only at its end. What they are is verified when it is packed."""
+        try:
+            with inside.Root(self.root) as root, inside.opened(root, path) as (descriptor, _):
+                return os.pread(descriptor, min(size, _PART), offset) if 0 <= offset < 1 << 62 else b""
+        except OSError as error:
+            raise inside.translate(error, path) from error
 
     def content(self, file: TreeFile) -> Callable[[], Iterator[bytes]]:
         """The bytes of a packed file, from the beginning each time it is called: exactly `file.size` of them.
@@ -140,7 +157,7 @@ def read(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> ProjectTree:
-    """Read the project folder at `root`.
+    """Read the project folder at `root`, or the one file that it is.
 
     `ignorefile` replaces .ociassembleignore and .dockerignore. `allow_secrets` are fingerprints of what the
     guard lets pass. `leave_out` are paths of the host (outputs, the lock) that are never packed. `dependency_folders`
@@ -150,12 +167,15 @@ def read(
     is refused as an application. Raises `ProjectError`, or `SecretError` (exit 8).
     """
     additions = tuple(map(addition.parse, add))
-    folder = _folder(root, home)
+    folder, name = _folder(root, home)
     progress = progress if progress is not None else Progress()
     with inside.Root(folder) as descriptor:
-        rules, named = _rules(descriptor, folder, ignorefile)
+        rules, named = (ignore.Rules(), None) if name else _rules(descriptor, folder, ignorefile)
         outputs = frozenset(_below(folder, [*leave_out, *([ignorefile] if ignorefile else [])]))
-        walk = walking.walk(descriptor, rules, leave_out=outputs, folders=frozenset(dependency_folders))
+        if name:
+            walk = walking.one(descriptor, name)
+        else:
+            walk = walking.walk(descriptor, rules, leave_out=outputs, folders=frozenset(dependency_folders))
         names.check_names(walk.found)
         files = [item for item in walk.found if item.is_file]
         total = sum(item.seen.size for item in files)
@@ -190,6 +210,7 @@ def read(
         left_out=(*walk.left_out, *more.left_out),
         warnings=tuple(warnings),
         ignorefile=named,
+        alone=bool(name),
         given=more.given,
         notes=(*_private(files), *more.notes),
     )
@@ -206,8 +227,8 @@ def _some(paths: list[str]) -> str:
     return f"{', '.join(paths[:3])}{f' and {len(paths) - 3} more' if len(paths) > 3 else ''}"
 
 
-def _folder(root: Path, home: Path | None) -> Path:
-    """The real, absolute path of the application's folder."""
+def _folder(root: Path, home: Path | None) -> tuple[Path, str]:
+    """The real, absolute path of the application's folder; with a name where the application is a file in it."""
     try:
         real = root.resolve(strict=True)
         is_folder = real.is_dir()
@@ -216,14 +237,14 @@ def _folder(root: Path, home: Path | None) -> Path:
             raise inside.translate(error, str(root), "folder") from error
         raise FolderError(f"there is no folder `{root}`", hint="name the folder of the application") from error
     if not is_folder:
-        raise FolderError(f"`{root}` is not a folder", hint=f"name its folder: `{root.parent}`")
+        return real.parent, os.fsencode(real.name).decode(errors="surrogateescape")
     if real == Path(real.anchor):
         raise FolderError("`/` is not an application", hint="name the folder of the application")
     if home is not None and real == Path(os.path.realpath(home)):
         raise FolderError(
             f"`{root}` is your home folder, not an application", hint="name the folder of the application in it"
         )
-    return real
+    return real, ""
 
 
 def _rules(descriptor: int, folder: Path, ignorefile: Path | None) -> tuple[ignore.Rules, str | None]:

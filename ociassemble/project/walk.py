@@ -131,6 +131,15 @@ def _reason(
     return ignore.builtin(f"{above}/{path}" if above else path, is_folder)
 
 
+def one(root: int, name: str) -> Walk:
+    """The one file `name` directly below the descriptor `root`."""
+    try:
+        seen = Seen.of(os.stat(name.encode(errors="surrogateescape"), dir_fd=root, follow_symlinks=False))
+    except OSError as error:
+        raise inside.translate(error, name) from error
+    return Walk([checked(root, name, seen)], [])
+
+
 def _list(root: int, folder: str) -> dict[str, Seen]:
     """The names in a folder, sorted, with their `lstat`."""
     result: dict[str, Seen] = {}

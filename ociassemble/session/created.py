@@ -24,7 +24,7 @@ def stated_time(request: BuildRequest, variables: Mapping[str, str], setting: st
         return rfc3339(int(time.time())), "the clock"
     if stated == "git":
         # A repository's own configuration must not make git run programs: to show signatures, or to fetch what lacks.
-        argv = ["git", "-C", str(request.application), "log", "-1", "--format=%ct", "--no-show-signature"]
+        argv = ["git", "-C", str(request.folder), "log", "-1", "--format=%ct", "--no-show-signature"]
         environment = {**variables, "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
         epoch = _run.run(argv, environment=environment).stdout.decode("utf-8", "replace").strip()
         origin = "the time of the last commit"

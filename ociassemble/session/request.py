@@ -32,6 +32,11 @@ class BuildRequest:
     pull: str = "always"
     created: str | None = None  # seconds since 1970, "git" or "now"
 
+    @property
+    def folder(self) -> Path:
+        """The application's folder: it may itself be one file."""
+        return self.application.parent if self.application.is_file() else self.application
+
 
 def from_spec(text: str) -> str:
     """buildx's `type=oci,dest=DIR[,name=TAG]` as a place; anything else as it is."""

@@ -121,7 +121,10 @@ class Steps:
 
     def lock_path(self, request: BuildRequest) -> Path:
         """Where the lock is, or would be."""
-        return request.lockfile if request.lockfile is not None else request.application / FILENAME
+        if request.lockfile is not None:
+            return request.lockfile
+        path = request.application
+        return path.with_name(f"{path.name}.{FILENAME}") if path.is_file() else path / FILENAME
 
     def lock(self, request: BuildRequest, application: Application) -> Lock | None:
         """The lock, if it is there, wanted, and answers what is asked."""
@@ -165,7 +168,7 @@ class Steps:
             assemble=DebianBases(
                 mirror=settings.debian_mirror or self._session.environment.variables.get("OCIASSEMBLE_DEBIAN_MIRROR"),
                 upstream=settings.node_mirror or self._session.environment.variables.get("OCIASSEMBLE_NODE_MIRROR"),
-                npm=lambda: Supplies(self._session).npm(request.application),
+                npm=lambda: Supplies(self._session).npm(request.folder),
                 offline=self._session.options.offline,
                 wire=lambda: self._session.wire,
                 store=self._session.store,
@@ -259,7 +262,7 @@ class Steps:
         settings = application.settings
         found = describe(application.tree, application.kind.name, settings) if "project" in settings.annotate else {}
         if "git" in settings.annotate:
-            found |= read_git(request.application, self._session.environment.variables, self._session.progress)
+            found |= read_git(request.folder, self._session.environment.variables, self._session.progress)
         return found
 
     def created(self, request: BuildRequest, settings: Settings, lock: Lock | None) -> str:

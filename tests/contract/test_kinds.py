@@ -19,6 +19,7 @@ from ociassemble.plan.plan import ApplicationPlan, LayerPlan, artifacts_of, docu
 from ociassemble.project import tree
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
+from tests.kinds.binary.programs import program
 from tests.kinds.python import samples
 
 # A folder that each kind claims, whose code ends the process when anybody imports it.
@@ -43,6 +44,7 @@ FOLDERS: dict[str, dict[str, str | bytes]] = {
         "server.js": NODE_BOMB,
         "lib/index.js": NODE_BOMB,
     },
+    "binary": {"server": program("amd64"), "static/style.css": "p {}", "run.py": BOMB},
     "directory": {"index.html": "<p>", "assets/style.css": "p {}", "run.py": BOMB},
 }
 LOCK = """lock-version = "1.0"
