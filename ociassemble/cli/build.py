@@ -83,11 +83,12 @@ def build(
             for line in result_lines(result):
                 this.progress.info(line)
         lines = [item.line for item in result.written]
+        names = tag or result.planned.application.settings.tags
         files = [
             (image_refs, "".join(f"{line}\n" for line in lines)),
             (digest_file, f"{result.node.descriptor.digest}\n"),
             (iidfile, f"{image_id(result)}\n"),
-            (metadata_file, json.dumps(buildx_document(result, tag or result.planned.application.settings.tags), indent=2) + "\n"),
+            (metadata_file, json.dumps(buildx_document(result, names), indent=2) + "\n"),
         ]
         results.write_together([(path, text) for path, text in files if path is not None])
         if form == "json":

@@ -73,4 +73,7 @@ def answer(root: click.Command, program: str, instruction: str) -> int:
 
     add_completion_class(Bash, "bash")
     arguments: dict[str, Any] = {}
-    return shell_complete(root, arguments, program, VARIABLE, instruction)
+    try:
+        return shell_complete(root, arguments, program, VARIABLE, instruction)
+    except click.UsageError:  # a line that is wrong already has no continuation
+        return 0

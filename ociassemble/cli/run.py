@@ -9,10 +9,11 @@ import click
 from ociassemble.cli.command import Command
 from ociassemble.cli.request import request
 from ociassemble.cli.start import changes, session
+from ociassemble.cli.types import Image
 
 
 @click.command(cls=Command)
-@click.argument("image", default=".")
+@click.argument("image", default=".", type=Image(folders=True))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.option("-p", "--publish", "port", metavar="[HOST:]PORT", help="Where the application is to be reached.")
 @click.option("-e", "--env", multiple=True, metavar="K=V", help="Environment for this run.")

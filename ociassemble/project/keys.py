@@ -344,6 +344,20 @@ def fields(table: Mapping[str, Any], keys: Mapping[str, Key] = KEYS, prefix: str
         result[key.field] = key.type.check(value, f"`{prefix}{name}`")
     return result
 
+# What the option of a setting is called, where it is called otherwise.
+OPTIONS = {
+    "tags": "tag",
+    "platforms": "platform",
+    "labels": "label",
+    "annotations": "annotation",
+    "ports": "expose",
+    "volumes": "volume",
+    "wheels": "wheel",
+    "ca-certs": "ca-cert",
+    "extras": "extra",
+    "groups": "group",
+}
+
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     import difflib

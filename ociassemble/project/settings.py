@@ -122,7 +122,8 @@ class Settings:
             plain = list(value) if isinstance(value, tuple) else value
             if plain is None or (plain in ([], {}) and field_name not in ("entrypoint", "cmd")):
                 continue
-            checked = key.type.check(plain, f"`--{key.name}`")
+            written = f"{table}-{key.name}" if table == "healthcheck" else keys.OPTIONS.get(key.name, key.name)
+            checked = key.type.check(plain, f"`--{written}`")
             if nested:
                 inner[table][field_name] = checked
             elif isinstance(checked, dict):
