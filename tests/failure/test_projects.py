@@ -140,7 +140,12 @@ def test_a_stale_lock_where_it_must_not_be(
         "build", "project", "-b", base, "--platform", "linux/arm64", "-o", scene.layout, *words, **environment
     )
 
-    done.failed(8, "`ociassemble.lock` is stale", "`linux/arm64` is asked for", hint="run `ociassemble lock`")
+    done.failed(
+        8,
+        "`ociassemble.lock` is stale",
+        "`linux/arm64` is asked for",
+        hint="run `ociassemble lock --platform linux/amd64,linux/arm64`",
+    )
     before.holds(scene)
 
 
