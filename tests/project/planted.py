@@ -76,9 +76,28 @@ def jwt(**payload: object) -> Draw:
     return draw
 
 
-def pem(kind: str, start: bytes, size: int = 600, newline: str = "\n", head: str = "") -> Draw:
+def der(lot: random.Random, size: int) -> bytes:
+    body = b"\x02\x01\x00" + lot.randbytes(size)
+    return b"0\x82" + len(body).to_bytes(2, "big") + body
+
+
+def openssh(lot: random.Random, size: int) -> bytes:
+    return b"openssh-key-v1\0\0\0\0\x04none" + lot.randbytes(size)
+
+
+def pgp(lot: random.Random, size: int) -> bytes:
+    return b"\x95\x03\x98\x04" + lot.randbytes(size)
+
+
+def anything(lot: random.Random, size: int) -> bytes:
+    return lot.randbytes(size)
+
+
+def pem(
+    kind: str, start: Callable[[random.Random, int], bytes], size: int = 600, newline: str = "\n", head: str = ""
+) -> Draw:
     def draw(lot: random.Random) -> str:
-        text = base64.b64encode(start + lot.randbytes(size)).decode()
+        text = base64.b64encode(start(lot, size)).decode()
         lines = [text[at : at + 64] for at in range(0, len(text), 64)]
         dashes = "-" * 5
         first, last = (f"{dashes}{word} {kind}{dashes}" for word in ("BEGIN", "END"))
@@ -97,10 +116,9 @@ def snowflake(lot: random.Random) -> str:
 
 
 def certificate(lot: random.Random) -> str:
-    return base64.b64encode(pem("EC PRIVATE KEY", b"0\x77\x02\x01\x01\x04\x20", 80)(lot).encode()).decode()
+    return base64.b64encode(pem("EC PRIVATE KEY", der, 80)(lot).encode()).decode()
 
 
-DER, OPENSSH, PGP = b"0\x82\x02\x5d\x02\x01\x00", b"openssh-key-v1\0\0\0\0\x04none", b"\x95\x03\x98\x04"
 PRIVATE = "PRIVATE KEY"
 TODAY = {"iss": "https://login.registry.example", "sub": "svc-7", "exp": 1893456000}
 
@@ -153,7 +171,7 @@ PLANTED: tuple[Planted, ...] = (
         "gcp-service-account",
         "conf/sa.json",
         '{\n  "type": "service_account",\n  "private_key": "@",\n  "a": 1\n}\n',
-        pem(PRIVATE, DER, newline="\\n"),
+        pem(PRIVATE, der, newline="\\n"),
     ),
     Planted("google-client-secret", "conf/client.json", '{"web": {"client_secret": "@"}}', of("GOC" + "SPX-", URL, 28)),
     Planted(
@@ -278,20 +296,20 @@ PLANTED: tuple[Planted, ...] = (
     Planted("pulumi-token", "infra/up.sh", "k='@'\n", of("pu" + "l-", HEX, 40)),
     Planted("replicate-token", "ai/run.py", "k='@'\n", of("r" + "8_", ALNUM, 37)),
     # -------------------------------------------------------------------------------- formats
-    Planted("private-key", "tls/server.pem", "@", pem("RSA " + PRIVATE, DER)),
-    Planted("private-key", "app/keys.py", 'A = 1\nKEY = """@"""\n', pem("EC " + PRIVATE, DER, 120)),
-    Planted("private-key", "deploy_key", "@", pem("OPENSSH " + PRIVATE, OPENSSH)),
-    Planted("private-key", "app/pgp.txt", "A key:\n\n@", pem("PGP " + PRIVATE + " BLOCK", PGP)),
+    Planted("private-key", "tls/server.pem", "@", pem("RSA " + PRIVATE, der)),
+    Planted("private-key", "app/keys.py", 'A = 1\nKEY = """@"""\n', pem("EC " + PRIVATE, der, 120)),
+    Planted("private-key", "deploy_key", "@", pem("OPENSSH " + PRIVATE, openssh)),
+    Planted("private-key", "app/pgp.txt", "A key:\n\n@", pem("PGP " + PRIVATE + " BLOCK", pgp)),
     Planted(
-        "private-key", "k8s/tls.yaml", "data:\n  key: |\n    @\n", pem("ENCRYPTED " + PRIVATE, DER, newline="\n    ")
+        "private-key", "k8s/tls.yaml", "data:\n  key: |\n    @\n", pem("ENCRYPTED " + PRIVATE, der, newline="\n    ")
     ),
     Planted(
         "private-key",
         "app/old.js",
         "const k = '@';\n",
-        pem("RSA " + PRIVATE, DER, newline="\\n", head="Proc-Type: 4,ENCRYPTED\\nDEK-Info: AES-128-CBC,00FF"),
+        pem("RSA " + PRIVATE, anything, newline="\\n", head="Proc-Type: 4,ENCRYPTED\\nDEK-Info: AES-128-CBC,00FF"),
     ),
-    Planted("private-key", "tls/dsa.txt", "\n\n@", pem("DSA " + PRIVATE, DER, newline="\r\n")),
+    Planted("private-key", "tls/dsa.txt", "\n\n@", pem("DSA " + PRIVATE, der, newline="\r\n")),
     Planted(
         "putty-key",
         "ops/key.txt",
@@ -360,7 +378,7 @@ PLANTED: tuple[Planted, ...] = (
         "gz",
     ),
     Planted("aws-access-key", "data/big.csv", "@", of("AK" + "IA", B32, 16), "across 1 MiB"),
-    Planted("private-key", "data/big.sql", "@", pem("RSA " + PRIVATE, DER), "across 1 MiB"),
+    Planted("private-key", "data/big.sql", "@", pem("RSA " + PRIVATE, der), "across 1 MiB"),
     Planted("gitlab-token", "win/config.ini", "[a]\nb = @\n", of("gl" + "pat-", ALNUM, 20), "utf-16"),
     Planted("jwt", "bin/server", "@", jwt(**TODAY), "between NULs"),
 )
@@ -469,10 +487,10 @@ NEAR: tuple[tuple[str, str, str, Draw], ...] = (
     ("uuid as client secret's name", "a.yaml", "secretRef: @", lambda lot: str(uuid.UUID(bytes=lot.randbytes(16)))),
     ("image in base64", "a.css", "url(data:image/png;base64,@==)", of("iVBORw0KGgo", B64, 4000)),
     ("source map", "a.js", "//# sourceMappingURL=data:application/json;base64,@", of("eyJ2ZXJzaW9u", B64, 4000)),
-    ("certificate", "a.pem", "@", lambda lot: pem(PRIVATE, DER)(lot).replace(PRIVATE, "CERTIFICATE")),
-    ("public key", "a.pem", "@", lambda lot: pem(PRIVATE, DER)(lot).replace(PRIVATE, "PUBLIC KEY")),
-    ("PGP public key", "a.asc", "@", lambda lot: pem("PGP PUBLIC KEY BLOCK", PGP)(lot)),
-    ("PGP signature", "a.asc", "@", lambda lot: pem("PGP SIGNATURE", PGP)(lot)),
+    ("certificate", "a.pem", "@", lambda lot: pem(PRIVATE, der)(lot).replace(PRIVATE, "CERTIFICATE")),
+    ("public key", "a.pem", "@", lambda lot: pem(PRIVATE, der)(lot).replace(PRIVATE, "PUBLIC KEY")),
+    ("PGP public key", "a.asc", "@", lambda lot: pem("PGP PUBLIC KEY BLOCK", pgp)(lot)),
+    ("PGP signature", "a.asc", "@", lambda lot: pem("PGP SIGNATURE", pgp)(lot)),
     ("marker in code", "a.py", "MARK = b'@'\nEND = b'x'\n", lambda _: "-" * 5 + "BEGIN " + PRIVATE + "-" * 5),
     (
         "marker with a format",

@@ -17,7 +17,7 @@ from ociassemble.project.secrets import SecretError, archives
 from ociassemble.project.secrets.findings import SHOWN
 from ociassemble.project.secrets.rules import RULES
 from ociassemble.project.secrets.search import MAX_FINDINGS, Search
-from tests.project.planted import DER, NEAR, PLANTED, PRIVATE, Draw, Planted, bytecode, checked, content, pem, zipped
+from tests.project.planted import NEAR, PLANTED, PRIVATE, Draw, Planted, bytecode, checked, content, der, pem, zipped
 from tests.spec_tables import cases
 
 
@@ -193,7 +193,7 @@ def test_a_folder_named_like_a_secret_is_none(tmp_path: Path) -> None:
 def test_blocks_of_any_size_say_the_same(size: int) -> None:
     lot = random.Random(4)
     filler = "".join(lot.choices("etaoin shrdlu\n", k=70_000))
-    key = pem("RSA " + PRIVATE, DER, 2300)(lot)
+    key = pem("RSA " + PRIVATE, der, 2300)(lot)
     data = f"{filler}\nx = '{TOKEN}'\n{filler}\n{key}{filler}\n{OTHER}".encode()
     expected = found("a.txt", data)
     assert [one.rule for one in expected] == ["github-token", "private-key", "github-token"]

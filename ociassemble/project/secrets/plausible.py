@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 # Words that stand where a secret would; and runs nobody draws by lot.
 _PLACEHOLDER = re.compile(
@@ -17,8 +18,16 @@ _PLACEHOLDER = re.compile(
     rb"0123456|1234567|2345678|7654321|abcdefg|bcdefgh|qwertyu|(.)\1{6}",
     re.IGNORECASE | re.DOTALL,
 )
-# Keys that everybody has: of emulators and manuals. Their sha256, so that this file holds none.
-_PUBLIC = frozenset({"0011cc25eb4320717494d2703e8cba85743e71b500283c21c8b88147992f9059"})
+# Secrets that everybody has. Their sha256, so that this file holds none.
+_PUBLIC = frozenset(
+    {
+        "0011cc25eb4320717494d2703e8cba85743e71b500283c21c8b88147992f9059",  # the key of Azure's storage emulator
+        "05b9f5d960901639fef471f294de3e654936487c91e5f9cd019b24dc48ad7984",  # AWS's manual: ecr
+        "04fba2c05f91ad4be0d4459fdd0899910cfd97bf564bbfe45c5f42f23f43b857",  # ... ssm
+        "577cfe66bf6c95ddd0aa06c4ac4fc36f6cf641fdad7ab445b33071fea3612f74",  # ... datasync
+        "bab8bcae57ce04f7f97849bea83d87bb9fa7f4a4e68c3c4af7fca31a93ba403a",  # ... iot
+    }
+)
 _BASE62 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _WORDS = re.compile(
     rb"pass(word|wd|phrase)?\d*|pw|pwd|secret\d*|token|user(name)?|admin|root|guest|tests?|demo|local|default|none|null|"
@@ -28,6 +37,7 @@ _WORDS = re.compile(
 )
 # `$VAR`, `${VAR}`, `{name}`, `{{ name }}`, `%s`, `%(name)s`, `<name>`, `[name]`, `:name`, `@name@`, `env.NAME`, ...
 _REFERENCE = re.compile(rb"[$%<{\[(:@&!#].*|.*(\$\{|\{\{|%\(|<%|\$\(|#\{).*|.*[>}\])]", re.DOTALL)
+_NUMBER = re.compile(rb"[-+]?[0-9_]*\.?[0-9_]*([eE][-+]?[0-9]+)?[A-Za-z%]{0,2}")
 _LOCAL = re.compile(
     rb"localhost|127\..*|0\.0\.0\.0|\[?::1?\]?|host(name|ip)?\d*|server(name)?|domain|address|endpoint|ip|db|database|proxy|"
     rb"some[a-z-]*|my[a-z-]*|your[a-z-]*|foo|bar|a|b|x|test|(.+\.)?(example|test|invalid|localhost|local)|"
@@ -43,10 +53,13 @@ def entropy(value: bytes) -> float:
 
 
 def random(value: bytes, bits: float) -> bool:
-    """Whether `value` looks drawn by lot: no placeholder, no known public key, and at least `bits` a byte."""
-    if _PLACEHOLDER.search(value) or entropy(value) < bits:
-        return False
-    return hashlib.sha256(value).hexdigest() not in _PUBLIC
+    """Whether `value` looks drawn by lot: no placeholder, and at least `bits` a byte."""
+    return _PLACEHOLDER.search(value) is None and entropy(value) >= bits
+
+
+def public(value: bytes) -> bool:
+    """Whether `value` stands in a manual for everybody to read."""
+    return hashlib.sha256(value).hexdigest() in _PUBLIC
 
 
 def checksum62(token: bytes) -> bool:
@@ -88,6 +101,23 @@ def signed_token(token: bytes) -> bool:
     return ("iss" in body or "exp" in body) and entropy(signature) > 3.5
 
 
+def key(body: bytes, *, encrypted: bool) -> bool:
+    """Whether the base64 between the markers of a private key is one: DER as long as it says, OpenSSH, OpenPGP.
+
+    `encrypted` is the old way, where headers say so and the rest could be anything.
+    """
+    data = decoded(body)
+    if data is None or len(data) < 48:
+        return False
+    if encrypted or data.startswith(b"openssh-key-v1\0"):
+        return len(data) >= 64
+    if data[0] == 0x30:
+        wide = data[1] & 0x7F if data[1] & 0x80 else 0
+        size = int.from_bytes(data[2 : 2 + wide], "big") if wide else data[1]
+        return wide < 4 and 2 + wide + size == len(data)
+    return data[0] >= 0x94
+
+
 def snowflake(token: bytes) -> bool:
     """Whether a bot token begins with a number in base64, as Discord's do."""
     number = decoded(token.partition(b".")[0])
@@ -116,6 +146,7 @@ def _classes(value: bytes) -> int:
 
 def password(value: bytes, *, strict: bool) -> bool:
     """Whether `value` is a password somebody chose or drew; `strict` wants one that can be nothing else."""
+    value = unquote_to_bytes(value)
     if placeholder(value) or not re.search(rb"[0-9]", value) or not re.search(rb"[A-Za-z]", value):
         return False
     if strict:
@@ -125,7 +156,7 @@ def password(value: bytes, *, strict: bool) -> bool:
 
 def assigned(value: bytes) -> bool:
     """Whether the value of a setting called `password`, `token` or the like is a secret, and no name of one."""
-    if placeholder(value) or len(value) < 8:
+    if placeholder(value) or len(value) < 8 or _NUMBER.fullmatch(value):
         return False
     letters = len(re.findall(rb"[A-Za-z]", value))
     digits = len(re.findall(rb"[0-9]", value))
@@ -133,7 +164,8 @@ def assigned(value: bytes) -> bool:
         return False
     if _classes(value) >= 3:
         parts = re.split(rb"[_.:/-]", value)
-        return entropy(value) >= 3.0 and not all(re.fullmatch(rb"[A-Za-z]*[0-9]{0,4}", part) for part in parts)
+        word = rb"[A-Za-z]*[0-9]{0,4}" if len(parts) == 1 else rb"[A-Za-z]*[0-9]{0,4}[A-Za-z]{0,2}"
+        return entropy(value) >= 3.0 and not all(re.fullmatch(word, part) for part in parts)
     # Drawn from few characters it must be long, and digits must be everywhere: `my-release-postgres-15` is a name.
     turns = len(re.findall(rb"[0-9][A-Za-z]|[A-Za-z][0-9]", value))
     return len(value) >= 16 and turns >= 5 and entropy(value) >= 3.0 and not re.search(rb"[-./:]", value)

@@ -48,6 +48,7 @@ class Rule(NamedTuple):
     check: Check | None = None
     bits: float = 3.0  # of randomness a byte; 0 leaves it to the check
     lead: int = 12  # how many bytes of the pattern may stand before the anchor
+    files: tuple[str, ...] = ()  # ends of the names of the only files that are searched; () is all
     head: bytes = b""  # what the pattern begins with, where much may stand before the anchor
     where: Where = "anywhere"
     end: bytes = rb"(?![0-9A-Za-z])"  # what may follow, where the pattern is of fixed length
@@ -104,15 +105,16 @@ def _private_key(secret: bytes, context: Context) -> bool:
     if context.starts or context.path.lower().endswith((".pem", ".key")):
         return True
     text = re.sub(rb"\\\\?[rn]", b"\n", secret)
-    lines = [line.strip(b" \t\r\"'`+,\\") for line in text.split(b"\n")]
-    body = b"".join(line for line in lines if re.fullmatch(rb"[0-9A-Za-z+/=]+", line))
-    start = plausible.decoded(body[:64]) if len(body) >= 64 else None
-    # A DER sequence, OpenSSH's magic, or the tag of an OpenPGP packet.
-    return start is not None and (start.startswith((b"0", b"openssh-key-v1")) or start[0] >= 0x94)
+    # Strings of code that are put together line by line; a `+` of base64 itself stays.
+    plain = (re.sub(rb"[\"'`]\s*\+\s*\Z|\A\s*\+\s*[\"'`]", b"", line) for line in text.split(b"\n"))
+    lines = [line.strip(b" \t\r\"'`,\\") for line in plain]
+    # OpenPGP ends with a checksum in a line of its own (RFC 9580 6.1).
+    body = b"".join(line for line in lines if re.fullmatch(rb"[0-9A-Za-z+/]+={0,2}", line))
+    return plausible.key(body, encrypted=b"ENCRYPTED" in secret or b"DEK-Info" in secret)
 
 
 def _putty(secret: bytes, context: Context) -> bool:
-    return context.starts or b"Private-Lines: " in secret
+    return context.starts or re.search(rb"Private-Lines: [0-9]", secret) is not None
 
 
 def _login(secret: bytes, _: Context) -> bool:
@@ -320,7 +322,7 @@ RULES: tuple[Rule, ...] = (
         "putty-key",
         "PuTTY private key",
         (_s(b"PuTTY", rb"-User-Key-File"),),
-        rb"PuTTY-User-Key-File-[0-9]: (?P<secret>(?s:.){0,4000})",
+        rb"PuTTY-User-Key-File-[0-9]: (?P<secret>(?:ssh|ecdsa)-[\w-]{3,30}(?:\s|\\[nr])(?s:.){0,4000})",
         _putty,
         bits=0,
         lead=16,
@@ -366,6 +368,7 @@ RULES: tuple[Rule, ...] = (
         rb"(?P<secret>[^\s\"']{3,512})",
         _index_token,
         bits=0,
+        files=_INDEX_FILES,
         where="config",
         end=b"",
     ),
@@ -376,6 +379,7 @@ RULES: tuple[Rule, ...] = (
         rb'"auth"\s{0,4}:\s{0,4}"(?P<secret>[0-9A-Za-z+/]{8,4000}={0,2})"',
         _login,
         bits=0,
+        files=(".json", "config"),
         where="config",
         end=b"",
     ),
@@ -384,7 +388,7 @@ RULES: tuple[Rule, ...] = (
         "password or token in settings",
         tuple(_s(b"", word) for word in (rb"passw", rb"secret", rb"token", rb"api_key", rb"apikey", rb"api-key")),
         rb"(?i:password|passwd|secret|secret[_-]?key|token|api[_-]?key)[\"']?[ \t]{0,8}(?:[:=]|=>)[ \t]{0,8}"
-        rb"(?P<quote>[\"']?)(?P<secret>[^\s\"']{8,128})(?=[\"'\s,;]|\Z)",
+        rb"[\"']?(?P<secret>[^\s\"']{7,127}[^\s\"',;])(?=[\"'\s,;]|\Z)",
         _assigned,
         bits=0,
         where="config",

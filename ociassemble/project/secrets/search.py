@@ -33,6 +33,8 @@ _CONFIG = re.compile(
     r".*\.(ini|cfg|cnf|conf|config|toml|ya?ml|json|properties|tfvars|env|hcl)"
     r"|\.?env(\..+)?|\.[a-z]+rc|(.*\.)?(docker|container)file(\..+)?|procfile|pip\.conf|docker-compose.*"
 )
+# What is there to be read as an example.
+_SHOWN = re.compile(r"(?<![a-z])(examples?|samples?|templates?|fixtures?)(?![a-z])")
 _WORD = re.compile(rb"[0-9A-Za-z]")
 # Letters of an escape are no part of a word: `\nghp_`, `%3Dghp_`, `\u003dghp_`.
 _ESCAPE = re.compile(rb"(?:\\[nrt]|%[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})\Z")
@@ -75,7 +77,8 @@ def _pattern(number: int, loose: bool) -> re.Pattern[bytes]:
 
 def is_config(path: str) -> bool:
     """Whether a file is made of settings, by its name."""
-    return _CONFIG.fullmatch(path.rpartition("/")[2].lower()) is not None
+    name = path.rpartition("/")[2].lower()
+    return _CONFIG.fullmatch(name) is not None and _SHOWN.search(path.lower()) is None
 
 
 def _starts(data: bytes, rule: Rule, anchor: int) -> Iterable[int]:
@@ -164,7 +167,9 @@ class Search:
         if not self._binary:
             self._literally(data, sieves.literal, begin, end)
         if self._config and not self._binary:
-            self._literally(data.lower(), sieves.config, begin, end)
+            name = self._path.lower()
+            wanted = [pair for pair in sieves.config if not RULES[pair[1]].files or name.endswith(RULES[pair[1]].files)]
+            self._literally(data.lower(), wanted, begin, end)
         self._done = end
 
     def _literally(self, data: bytes, literals: Iterable[tuple[bytes, int]], begin: int, end: int) -> None:
@@ -194,7 +199,7 @@ class Search:
         if whole and not self._binary and start and _in_word(found.string, start):
             return False
         starts = self._offset == 0 and not found.string[:start].strip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
-        if rule.bits and not plausible.random(secret, rule.bits):
+        if plausible.public(secret) or (rule.bits and not plausible.random(secret, rule.bits)):
             return False
         if rule.check is not None and not rule.check(secret, Context(self._path, self._config, found, starts)):
             return False
