@@ -11,7 +11,11 @@ from ociassemble.kinds.node.errors import NodeStartError
 from ociassemble.project.command import split_command
 
 _NODE = re.compile(r"(?:.*/)?node(?:js)?")
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+# What may stand in front of a command: an assignment (nothing in it is a pattern for files), or what hands one on.
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_LEAD = re.compile(
+    rf"\s*(?:(?:env|cross-env|exec)(?=\s)|([A-Za-z_][A-Za-z0-9_]*)=((?:{_QUOTED.pattern}|[^\s'\"])*)(?=\s|\Z))"
+)
 _SHELL = re.compile(r"&&|\|\||[|;&<>`]|\$")
 _NPM = frozenset({"npm", "pnpm", "yarn", "bun"})
 _RUNNERS = frozenset({"npx", "pnpx", "bunx"})
@@ -84,23 +88,22 @@ def parse(text: str, where: str, scripts: Mapping[str, str], binary: Callable[[s
     shell = _shell(text)
     if shell is not None:
         raise refuse(f"`{shell}` needs a shell, and the image has none", _without_shell(text, scripts, binary))
+    environment: dict[str, str] = {}
+    rest = text
+    while (found := _LEAD.match(rest)) is not None:
+        rest = rest[found.end() :]
+        if found[1]:
+            environment[found[1]] = _QUOTED.sub(lambda quoted: quoted[0][1:-1], found[2])
     try:
-        # A first word of our own: assignments in front of a command are for us to read.
-        words = split_command(f"node {text}")[1:]
+        words = split_command(rest) if rest.strip() else ()
     except UsageError as error:
         raise refuse("it cannot be split into words without a shell", _rewrite((), scripts, binary)) from error
-    environment: dict[str, str] = {}
-    rest = list(words)
-    while rest and (rest[0] in ("env", "cross-env", "exec") or _ASSIGNMENT.fullmatch(rest[0])):
-        found = _ASSIGNMENT.fullmatch(rest.pop(0))
-        if found is not None:
-            environment[found[1]] = found[2]
-    if not rest:
+    if not words:
         raise refuse("it names no program", _rewrite((), scripts, binary))
-    if not is_node(rest[0]):
-        why = f"`{rest[0]}` is not in the image: it is started by Node alone"
-        raise refuse(why, _rewrite(tuple(rest), scripts, binary))
-    return Command(tuple(rest[1:]), environment)
+    if not is_node(words[0]):
+        why = f"`{words[0]}` is not in the image: it is started by Node alone"
+        raise refuse(why, _rewrite(words, scripts, binary))
+    return Command(words[1:], environment)
 
 
 def _shell(text: str) -> str | None:
@@ -113,8 +116,7 @@ def _shell(text: str) -> str | None:
 def _without_shell(text: str, scripts: Mapping[str, str], binary: Callable[[str], str | None]) -> str:
     if "$" in text and not re.search(r"&&|\|\||[|;<>`]", text):
         return "read the variable in the program (`process.env.PORT`), and leave it out of the command"
-    last = re.split(r"&&|\|\||;", text)[-1]
-    last = re.split(r"[|<>&]", last)[0].strip()
+    last = re.split(r"&&|\|\||;", text)[-1].strip()
     if not last or _shell(last) is not None:
         return "write one program and its arguments, without variables, pipes or redirections"
     words = tuple(last.split())

@@ -119,7 +119,7 @@ def parse(text: str, filename: str = "package-lock.json") -> PackageLock:
     if not isinstance(document, dict):
         raise wrong("it is not a JSON object")
     version, packages = document.get("lockfileVersion"), document.get("packages")
-    if version == 1 or (version is None and packages is None):
+    if (version == 1 and version is not True) or (version is None and packages is None):
         raise wrong("its lockfileVersion 1 does not say where packages are", f"write version 3: `{REFRESH}`")
     if version not in (2, 3) or isinstance(version, bool):
         raise wrong(f"lockfileVersion {json.dumps(version)[:20]} is not known (2 and 3 are)")
@@ -129,7 +129,7 @@ def parse(text: str, filename: str = "package-lock.json") -> PackageLock:
         raise wrong(f"it has more than {_MOST} entries")
     entries: dict[str, Entry] = {}
     for place, value in packages.items():
-        if place and not all(map(_PART.fullmatch, place.split("/"))):
+        if place and not (place.isprintable() and all(map(_PART.fullmatch, place.split("/")))):
             raise wrong(f"{place!r:.200} is not a place in the project")
         if "node_modules" in place.split("/") and owner(place) is None and place.endswith("node_modules"):
             raise wrong(f"`{place:.200}` is not a package")

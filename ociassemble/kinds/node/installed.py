@@ -13,7 +13,7 @@ from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import BaseFacts
 
 # Go's names of processors -> Node's.
-_CPUS = {"amd64": "x64", "386": "ia32", "loong64": "loong64"}
+_CPUS = {"amd64": "x64", "386": "ia32", "ppc64le": "ppc64"}
 
 
 class Target(NamedTuple):

@@ -159,7 +159,7 @@ def _entries(
         return ()
     lock = found.lock
     entries = installed(lock, Target.of(facts), optional=not settings.node.omit_optional)
-    wanted = {(entry.place, entry.version) for entry in entries if entry.packaged and not bundled(lock, entry)}
+    wanted = {(entry.place, entry.version) for entry in entries if entry.packaged and not bundled(entry)}
     given = {(package.name, package.version) for package in packages}
     if wanted != given:
         differing = sorted(place for place, _ in wanted ^ given)

@@ -40,15 +40,15 @@ def scripted(text: str, settings: Settings, facts: BaseFacts) -> tuple[tuple[Wan
 
 def fetched(lock: PackageLock, entries: Iterable[Entry]) -> tuple[WantedPackage, ...]:
     """Those of `entries` that come as a tarball of their own."""
-    listed = [entry for entry in entries if entry.packaged and not bundled(lock, entry)]
+    listed = [entry for entry in entries if entry.packaged and not bundled(entry)]
     _check_shrinkwraps(lock, listed)
     return tuple(_wanted(lock, entry) for entry in sorted(listed, key=lambda entry: entry.place))
 
 
-def bundled(lock: PackageLock, entry: Entry) -> bool:
+def bundled(entry: Entry) -> bool:
     """Whether the tarball of the package it lies in brings it. (What the project itself bundles is fetched.)"""
     above = owner(entry.place)
-    return entry.in_bundle and bool(above) and above is not None and lock.entries[above].packaged
+    return entry.in_bundle and bool(above) and owner(above or "") is not None
 
 
 def locked(

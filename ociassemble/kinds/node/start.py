@@ -239,13 +239,14 @@ def _required(application: Application, name: str, where: str) -> str:
     path = posixpath.normpath(posixpath.join(application.own.folder, name))
     build = application.own.scripts.get("build")
     if application.tree.has(path) or application.tree.has(path + ".js"):
-        hint = "an ignore file leaves it out: bring it back with a line like `!" + path.split("/")[0] + "`"
+        top = path.split("/")[0]
+        hint = f"it is left out: bring it back with a line `!{top}` in the ignore file, or `include` in [build]"
     elif build is not None:
         hint = (
             f'build it first: `npm run build` (`{build[:80]}`), or let it be run: `run = ["npm run build"]` in [build]'
         )
     else:
-        hint = 'correct the name, or say how it starts: `--cmd "node FILE"`'
+        hint = 'correct the name, say how it starts (`--cmd "node FILE"`), or name what makes it: `run` in [build]'
     raise NodeStartError(f"{where}: `{name}` is not there", hint=hint)
 
 

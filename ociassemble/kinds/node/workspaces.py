@@ -31,6 +31,7 @@ def _rule(text: str) -> tuple[bool, re.Pattern[str]]:
     bare = text.lstrip("!")
     include = (len(text) - len(bare)) % 2 == 0
     bare = re.sub(r"\A\.?/+", "", bare.replace("\\", "/")).rstrip("/")
+    bare = re.sub(r"(?:\*\*/)+", "**/", bare)  # the same again says nothing more
     return include, re.compile(_expression(bare))
 
 

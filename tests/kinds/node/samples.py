@@ -47,7 +47,7 @@ def official(version: str = "22.20.0") -> BaseFacts:
 
 def integrity(place: str) -> str:
     """A hash that is a hash, different for each place."""
-    return "sha512-" + Digest.of(place.encode()).hex + "=="
+    return "sha512-" + Digest.of(repr(place).encode()).hex + "=="
 
 
 def lock(packages: Mapping[str, Mapping[str, Any]], root: Mapping[str, Any] | None = None, **top: Any) -> str:
