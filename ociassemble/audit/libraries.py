@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ociassemble.audit import hints
 from ociassemble.audit.loader import Loader, Missing
@@ -33,8 +33,22 @@ _VARIANT = re.compile(
 )
 
 
-def prove(table: Table, process: Process | None, execution: Mapping[str, Any], platform: Platform) -> Iterator[Finding]:
-    """Warnings about ELF files of our layers that are not in the start command's closure."""
+class _Trouble(NamedTuple):
+    """What is wrong with some files; `message` is the library's name where that is what is missing."""
+
+    package: str  # "" outside of packages
+    lasting: bool
+    code: str
+    message: str
+
+
+def prove(
+    table: Table, process: Process | None, execution: Mapping[str, Any], platform: Platform, *, lasting: bool = True
+) -> Iterator[Finding]:
+    """Warnings about ELF files of our layers that are not in the start command's closure.
+
+    Without `lasting` those in layers of dependencies are left out.
+    """
     env = environment(execution.get("Env") or ())
     account = account_of(execution.get("User") or "", table)
     who = account if isinstance(account, Account) else Account(0, frozenset())
@@ -42,39 +56,42 @@ def prove(table: Table, process: Process | None, execution: Mapping[str, Any], p
     closure = {one.place for one in process.objects} if process is not None else set()
     if process is not None:
         closure.add(process.program)
-    found: dict[tuple[str, str, str], list[str]] = {}
+    found: dict[_Trouble, list[str]] = {}
     loaders: dict[tuple[Any, ...], Loader] = {}
     for place, facts in sorted(table.files.facts.items()):
         if facts.elf is None or not facts.elf.dynamic or place in closure or not table.brought(place):
             continue
+        if not lasting and table.lasting(place):
+            continue
+        group = _package(place), table.lasting(place)
         kind = _abi(place, table, process)
         if kind is None:
             kind = _machine(place, facts.elf, platform)
         if kind is None:
             for code, message in _needs(table, process, place, facts.elf, loaders, who, env):
-                found.setdefault((_package(place), code, message), []).append(place)
+                found.setdefault(_Trouble(*group, code, message), []).append(place)
         elif kind[0]:
-            found.setdefault((_package(place), *kind), []).append(place)
+            found.setdefault(_Trouble(*group, *kind), []).append(place)
     yield from _told(found, table)
 
 
-def _told(found: Mapping[tuple[str, str, str], list[str]], table: Table) -> Iterator[Finding]:
+def _told(found: Mapping[_Trouble, list[str]], table: Table) -> Iterator[Finding]:
     """One finding for each package and kind of trouble; libraries that are missing are told together."""
-    lacking: dict[str, dict[str, list[str]]] = {}
-    for (package, code, message), places in found.items():
+    lacking: dict[tuple[str, bool], dict[str, list[str]]] = {}
+    for (package, lasting, code, message), places in found.items():
         if code == "library-missing":
-            lacking.setdefault(package, {})[message] = places
+            lacking.setdefault((package, lasting), {})[message] = places
             continue
         hint = "it was installed for another Python: let it be chosen for this base" if code == "python" else ""
         if code == "libc":
             hint = "choose the package's build for the base's C library, or the other base"
-        yield Finding(f"prove.{code}", "warning", f"{_of(package)}{message} ({_shown(places)})", hint)
-    for package, libraries in lacking.items():
+        yield Finding(f"prove.{code}", "warning", f"{_of(package)}{message} ({_shown(places)})", hint, lasting)
+    for (package, lasting), libraries in lacking.items():
         names = ", ".join(f"`{name}`" for name in libraries)
         message = f"needs {names}, which {'is' if len(libraries) == 1 else 'are'} nowhere in the image"
         places = sorted({place for some in libraries.values() for place in some})
-        hint = hints.libraries(libraries, table)
-        yield Finding("prove.library-missing", "warning", f"{_of(package)}{message} ({_shown(places)})", hint)
+        told = f"{_of(package)}{message} ({_shown(places)})"
+        yield Finding("prove.library-missing", "warning", told, hints.libraries(libraries, table), lasting)
 
 
 def _of(package: str) -> str:

@@ -20,12 +20,16 @@ VERSION = 1  # bumped when the same image may have other findings
 
 
 class Finding(NamedTuple):
-    """One finding. `code` is stable and dotted; `hint` is the one thing to try."""
+    """One finding. `code` is stable and dotted; `hint` is the one thing to try.
+
+    `lasting` ones are about dependencies alone: they hold whatever the application's own files are, and are locked.
+    """
 
     code: str
     severity: Severity
     message: str
     hint: str = ""
+    lasting: bool = False
 
 
 class ProofError(PolicyError):
@@ -34,8 +38,12 @@ class ProofError(PolicyError):
     code = "policy.prove"
 
 
-def prove(table: Table, execution: Mapping[str, Any], platform: Platform) -> tuple[Finding, ...]:
+def prove(
+    table: Table, execution: Mapping[str, Any], platform: Platform, known: Sequence[Finding] | None = None
+) -> tuple[Finding, ...]:
     """Findings about starting the image with this config; `execution` is the config's `config` object.
+
+    `known` are the lasting ones, where they were found before.
 
     Errors are about the start command and all it needs; what is wrong elsewhere is a warning.
     """
@@ -57,7 +65,8 @@ def prove(table: Table, execution: Mapping[str, Any], platform: Platform) -> tup
             findings += found
             if runs is not None:
                 findings += signals.prove(table, runs, execution)
-    findings += libraries.prove(table, process, execution, platform)
+    findings += known or ()
+    findings += libraries.prove(table, process, execution, platform, lasting=known is None)
     if execution.get("User", "") in ("", "0", "root", "0:0", "root:root"):
         findings.append(
             Finding("prove.root", "info", "the image starts as root", "`--user 65532` runs it as an ordinary user")

@@ -42,10 +42,10 @@ _ROOT = Path("directory", 0o755, 0, 0, 0, "", 0)
 
 
 class Table:
-    """All layers of an image on top of each other. `base` is how many of them are the base's."""
+    """All layers of an image on top of each other: `base` of the base, then `dependencies`, then the application's."""
 
-    def __init__(self, layers: Sequence[Contents], base: int) -> None:
-        self.base = base
+    def __init__(self, layers: Sequence[Contents], base: int, dependencies: int = 0) -> None:
+        self.base, self._application = base, base + dependencies
         self.files = FileSystem()
         for number, layer in enumerate(layers):
             found = (item._replace(item=item.item._replace(layer=number)) for item in layer.members)
@@ -60,6 +60,11 @@ class Table:
         """Whether this real path comes from a layer of ours."""
         item = self.files.paths.get(place)
         return item is not None and item.layer >= self.base
+
+    def lasting(self, place: str) -> bool:
+        """Whether this real path comes from a layer of dependencies."""
+        item = self.files.paths.get(place)
+        return item is not None and self.base <= item.layer < self._application
 
     def text(self, path: str) -> str | None:
         """The content of a small file, links followed, where it is one that is kept."""

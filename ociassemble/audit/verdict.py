@@ -16,6 +16,7 @@ from ociassemble.content.store import Store
 from ociassemble.image.image import Image, Layer
 from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
+from ociassemble.plan.locked import LockedFinding
 
 # What of the config's `config` object decides how a process starts and ends.
 _CONFIG = ("Entrypoint", "Cmd", "Env", "User", "WorkingDir", "StopSignal")
@@ -28,9 +29,18 @@ def proved(
     store: Store,
     use_records: bool,
     jobs: int,
+    *,
+    dependencies: int = 0,
+    known: Sequence[LockedFinding] | None = None,
 ) -> tuple[Finding, ...]:
-    """What `prove` finds about `layers` on top of `base`, started with this config."""
-    key = _key(base, layers, execution)
+    """What `prove` finds about `layers` on top of `base`, started with this config.
+
+    The first `dependencies` of the layers are not the application's; `known` is what a lock says of these. It says
+    nothing about the environment: where that names folders of libraries, they are looked into all the same.
+    """
+    if any(item.startswith("LD_LIBRARY_PATH=") for item in execution.get("Env") or ()):
+        known = None
+    key = _key(base, layers, execution, dependencies, known)
     raw = store.record("verdicts", key) if use_records else None
     found = _read(raw) if raw is not None else None
     if found is None:
@@ -38,16 +48,25 @@ def proved(
         from ociassemble.layer.contents import layer_contents
 
         contents = _pool.each(lambda layer: layer_contents(layer, store), (*base.layers, *layers), jobs=jobs)
-        found = prove(Table(contents, len(base.layers)), execution, base.platform)
+        told = None if known is None else [Finding(*item, lasting=True) for item in known]
+        found = prove(Table(contents, len(base.layers), dependencies), execution, base.platform, told)
         store.put_record("verdicts", key, json.dumps(found).encode())
     return found
 
 
-def _key(base: Image, layers: Sequence[Layer], execution: Mapping[str, Any]) -> str:
+def _key(
+    base: Image,
+    layers: Sequence[Layer],
+    execution: Mapping[str, Any],
+    dependencies: int,
+    known: Sequence[LockedFinding] | None,
+) -> str:
     asked = {
         "version": VERSION,
         "base": base.digest,
         "layers": [layer.diff_id for layer in layers],
+        "dependencies": dependencies,
+        "known": known,
         "config": {name: execution[name] for name in _CONFIG if name in execution},
     }
     return Digest.of(_wire.canonical(asked)).hex
@@ -58,4 +77,4 @@ def _read(raw: bytes) -> tuple[Finding, ...] | None:
         found = tuple(Finding(*item) for item in json.loads(raw))
     except (ValueError, TypeError):
         return None
-    return found if all(isinstance(text, str) for item in found for text in item) else None
+    return found if all(isinstance(text, str) for item in found for text in item[:4]) else None

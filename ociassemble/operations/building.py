@@ -107,7 +107,8 @@ def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
     ]
     command = (*(target.execution.get("Entrypoint") or ()), *(target.execution.get("Cmd") or ()))
     diff_ids = tuple(made.layer.diff_id for made, _ in dependencies)
-    findings = tuple(LockedFinding(item.code, item.severity, item.message) for item in target.findings)
+    # What else was found is about the application's own files, of which a lock says nothing.
+    findings = tuple(LockedFinding(item.code, item.severity, item.message) for item in target.findings if item.lasting)
     return LockedPlatform(
         facts=LockedFacts.of(target.base.facts),
         base=base,

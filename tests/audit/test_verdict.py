@@ -15,8 +15,10 @@ from ociassemble.layer.contents import Recorder, layer_contents
 from ociassemble.layer.entry import Entry, constant
 from ociassemble.layer.writer import LayerWriter
 from ociassemble.oci.digest import Digest
+from ociassemble.plan.locked import LockedFinding
 from ociassemble.testing.images import image, layer, program
 from tests.debian_archive import elf
+from tests.hostile.test_elf import made
 
 STATIC = elf(kind=2)
 
@@ -117,3 +119,28 @@ def test_a_large_file_is_held_in_parts() -> None:
     assert facts is not None
     assert facts.elf is not None
     assert (facts.elf.soname, facts.elf.needed) == ("libx.so", ("liby.so",))
+
+
+def needy(name: str) -> bytes:
+    """A library that needs one that is nowhere."""
+    return elf(f"{name}.so", [f"no-{name}.so"])
+
+
+@pytest.mark.spec("PROVE-20")
+def test_a_lock_knows_what_its_dependencies_lack() -> None:
+    """What it says stands in for looking into them, and for nothing else."""
+    strings = b"/ld.so\0"
+    at = 64 + 2 * 56
+    start = made(segments=[(3, at, at, len(strings)), (1, 0, 0, 300)])[:at] + strings.ljust(200, b"\0")
+    base = image([layer({"ld.so": program(elf("ld.so")), "start": program(start)})])
+    dependency, application = layer({"x/dep.so": needy("dep")}), layer({"app/own.so": needy("own")})
+
+    def said(known: list[LockedFinding] | None = None, **more: Any) -> list[tuple[str, bool]]:
+        execution = {"Cmd": ["/start"], "User": "1", **more}
+        found = proved(base, [dependency, application], execution, MemoryStore(), True, 1, dependencies=1, known=known)
+        return sorted((item.message.split("`")[1], item.lasting) for item in found)
+
+    assert said() == [("no-dep.so", True), ("no-own.so", False)]
+    assert said([]) == [("no-own.so", False)]
+    assert said([LockedFinding("prove.x", "warning", "needs `that`")]) == [("no-own.so", False), ("that", True)]
+    assert said([], Env=["LD_LIBRARY_PATH=/x"]) == said(), "of which the lock does not know"
