@@ -85,6 +85,7 @@ def test_a_project_that_cannot_be_built(
 @pytest.mark.parametrize(
     ("words", "status", "text", "hint"),
     [
+        ("build project --allow-secret .env", 2, "`--allow-secret` is gone: ", "[secrets] allow = "),
         ("build nowhere", 3, "there is no folder `nowhere`", "name the folder"),
         ("build project/main.py", 3, "`project/main.py` is not a folder", "name its folder: `project`"),
         ("build /", 3, "`/` is not an application", "name the folder of the application"),
