@@ -15,6 +15,7 @@ from ociassemble.registry.server import serve
 from ociassemble.testing import images
 from tests.failure.index import Index
 from tests.failure.scene import python_base
+from tests.kinds.binary.programs import program
 from tests.sources.wheels import wheel
 
 _MARK = re.compile(r"<!--\s*setup:\s*(.+?)\s*-->")
@@ -81,4 +82,19 @@ def busybox(setup: Setup) -> None:
     images.lay_out(made, setup.folder / "busybox", "v1")
 
 
-SETUPS: dict[str, Callable[[Setup], None]] = {"base": base, "registry": registry, "index": index, "busybox": busybox}
+def programs(setup: Setup) -> None:
+    """`server`, a static program for linux/amd64, and `shop/bin/` with one for each of two platforms."""
+    for path, architecture in (("server", "amd64"), ("shop/bin/shop-linux-amd64", "amd64"),
+                               ("shop/bin/shop-linux-arm64", "arm64")):  # fmt: skip
+        (setup.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (setup.folder / path).write_bytes(program(architecture))
+    (setup.folder / "server.exe").write_bytes(b"MZ")
+
+
+SETUPS: dict[str, Callable[[Setup], None]] = {
+    "base": base,
+    "registry": registry,
+    "index": index,
+    "busybox": busybox,
+    "programs": programs,
+}
