@@ -344,6 +344,7 @@ def fields(table: Mapping[str, Any], keys: Mapping[str, Key] = KEYS, prefix: str
         result[key.field] = key.type.check(value, f"`{prefix}{name}`")
     return result
 
+
 # What the option of a setting is called, where it is called otherwise.
 OPTIONS = {
     "tags": "tag",
