@@ -96,8 +96,9 @@ def _text(application: Application, plan: ApplicationPlan | None) -> str:
     tree, kind = application.tree, application.kind
     name = expand(application.base, overrides={})
     lines = [
-        "# Settings of ociassemble. As it stands, this file changes nothing: it says what was found out, and in lines that",
-        "# begin with `#` what else can be said. Flags win over OCIASSEMBLE_... in the environment, and that over this.",
+        "# Settings of ociassemble. As it stands, this file changes nothing: it says what was found out, and in",
+        "# lines that begin with `#` what else can be said. Flags win over OCIASSEMBLE_... in the environment,",
+        "# and that over this.",
         "",
         f"kind = {_string(kind.name)}",
         f"base = {_string(application.base)}" + _aside(name.expanded, application.base),
