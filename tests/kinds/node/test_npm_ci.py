@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ociassemble.kinds.node import semver
 from ociassemble.kinds.node.bins import collation
 from ociassemble.registry.server import serve
 from tests.interop.commands import Commands
-from tests.kinds.node.compare import Npm, compare, host_settings, node_base, pinned
+from tests.kinds.node.compare import Npm, build, compare, host_settings, in_image, layers, node_base, pinned
 from tests.kinds.node.ranges import Ranges
 
 pytestmark = [pytest.mark.packages, pytest.mark.long]
@@ -95,3 +96,22 @@ def test_npm_sorts_names_alike(world: World) -> None:
     alphabet = "abzABZ019-_.@/~!'()*"
     names = list({"".join(pick.choice(alphabet) for _ in range(pick.randint(1, 7))) for _ in range(5000)})
     assert sorted(names, key=collation) == world.npm.node(_SORT, "-", names)
+
+
+EXPRESS = Path(__file__).parent.parent.parent.parent / "examples" / "express"
+
+
+def test_the_example_is_smaller_than_what_its_dockerfile_leaves(world: World, tmp_path: Path) -> None:
+    """On layers that are built both ways: all of `npm ci` copied, as the README's Dockerfile does, and ours."""
+    base = node_base(world.registry, "linux/amd64", world.npm.version)
+    whole = shutil.copytree(EXPRESS, tmp_path / "whole")
+    world.npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", cwd=whole)
+    (whole / "ociassemble.lock").unlink()
+    (whole / ".dockerignore").write_text("!node_modules\neslint.config.js\nREADME.md\n")
+    build(world.ociassemble, whole, base, tmp_path / "theirs", "linux/amd64", "--kind", "directory")
+    build(world.ociassemble, EXPRESS, base, tmp_path / "ours", "linux/amd64", "--no-lock")
+    theirs, ours = in_image(tmp_path / "theirs"), in_image(tmp_path / "ours")
+    sizes = [sum(path.stat().st_size for path in layers(tmp_path / name)) for name in ("theirs", "ours")]
+    print(f"with all of node_modules {sizes[0]} bytes and {len(theirs)} paths, ours {sizes[1]} bytes and {len(ours)}")
+    assert set(ours) < set(theirs)
+    assert sizes[1] * 4 < sizes[0] and len(ours) * 3 < len(theirs)
