@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
-from ociassemble.cli.render import Sink, _Running, finished_line, note_line
-from ociassemble.progress import Advanced, Finished, Note, Started
+from ociassemble.cli.render import Lines, _Running
+from ociassemble.progress import Advanced, Finished, Started
 
 
-class Bars(Sink):
+class Bars(Lines):
     """A sink and a context manager: leaving it takes the bars off the terminal."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -36,11 +35,12 @@ class Bars(Sink):
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
         self._progress.stop()
 
-    def note(self, event: Note) -> None:
-        style = "yellow" if event.level == "warning" else ""
-        self._progress.console.print(Text(note_line(event), style=style))
+    def say(self, text: str, what: str) -> None:
+        style = {"info": "", "warning": "yellow", "failed": "red"}.get(what, "dim")
+        self._progress.console.print(Text(text, style))
 
     def started(self, event: Started, task: _Running) -> None:
         self._bars[event.task] = self._progress.add_task(_short(task.label), total=event.total, kind=event.kind)
@@ -50,8 +50,7 @@ class Bars(Sink):
 
     def finished(self, event: Finished, task: _Running, now: float) -> None:
         self._progress.remove_task(self._bars.pop(event.task))
-        style = "red" if event.outcome == "failed" else "dim"
-        self._progress.console.print(Text(finished_line(task, event.outcome, time.monotonic() - task.since), style))
+        super().finished(event, task, now)
 
 
 def _short(label: str, width: int = 40) -> str:

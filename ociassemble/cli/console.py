@@ -78,4 +78,7 @@ def console(ctx: click.Context) -> Iterator[Console]:
     from ociassemble.cli.render import JsonLines, Plain, Quiet
 
     sink = {"plain": Plain, "json": JsonLines, "quiet": Quiet}[form](sys.stderr)
-    yield Console(options, Progress(sink))
+    try:
+        yield Console(options, Progress(sink))
+    finally:
+        sink.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from ociassemble.cli.failure import printable
 from ociassemble.progress import Advanced, Event, Finished, Note, Started
@@ -13,6 +13,11 @@ from ociassemble.progress import Advanced, Event, Finished, Note, Started
 # What an outcome is called in front of a reader.
 WORDS = {"done": "", "hit": "from the cache", "exists": "already there", "mounted": "mounted", "failed": "failed"}
 _EVERY = 10.0  # seconds between two lines about one long task
+# Dozens of packages and blobs are told as one line: what moves fewer bytes than this, in less time, is one of them.
+_SMALL = 1_000_000  # bytes
+_QUICK = 1.0  # seconds
+_FEW = 3  # so many small ones still have their own lines
+_MANY = {"download": "files", "upload": "blobs"}
 _JSON_EVERY = 0.2  # seconds between two JSON lines about one task
 
 
@@ -57,6 +62,7 @@ class Sink:
             else:
                 self.finished(event, self._running.pop(event.task), now)
 
+    def close(self) -> None: ...
     def note(self, event: Note) -> None: ...
     def started(self, event: Started, task: _Running) -> None: ...
     def advanced(self, event: Advanced, task: _Running, now: float) -> None: ...
@@ -76,39 +82,117 @@ def note_line(event: Note) -> str:
 
 
 def finished_line(task: _Running, outcome: str, seconds: float) -> str:
-    """`download  flask-3.1.0-py3-none-any.whl  103 kB  0.2 s`"""
+    """`download  flask-3.1.0-py3-none-any.whl  (103 kB, 0.2 s)`"""
+    return _line(task.kind, task.label, _amount(task, outcome), outcome, seconds)
+
+
+def _line(kind: str, label: str, amount: int, outcome: str, seconds: float) -> str:
     facts = []
-    amount = task.done or (task.total or 0)
     if amount:
         facts.append(size(amount))
     if word := WORDS.get(outcome, outcome):
         facts.append(word)
     elif seconds >= 0.05:
         facts.append(f"{seconds:.1f} s")
-    return f"{task.kind:<9} {task.label}" + (f"  ({', '.join(facts)})" if facts else "")
+    return f"{kind:<9} {label}" + (f"  ({', '.join(facts)})" if facts else "")
 
 
-class Plain(Sink):
-    """One line for each finished task, and one now and then for a long one."""
+def _amount(task: _Running, outcome: str) -> int:
+    return task.done or (task.total or 0 if outcome != "failed" else 0)
+
+
+class _Ended(NamedTuple):
+    task: _Running
+    outcome: str
+    at: float
+
+    @property
+    def line(self) -> str:
+        return finished_line(self.task, self.outcome, self.at - self.task.since)
+
+    @property
+    def small(self) -> bool:
+        if self.task.kind not in _MANY or self.outcome not in WORDS or self.outcome == "failed":
+            return False
+        if self.outcome != "done":
+            return True  # nothing was moved
+        return _amount(self.task, self.outcome) < _SMALL and self.at - self.task.since < _QUICK
+
+
+class Lines(Sink):
+    """For people: one line for each finished task, but one for many small ones of a kind; each warning once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._small: dict[tuple[str, str], list[_Ended]] = {}
+        self._warned: set[str] = set()
+
+    def say(self, text: str, what: str) -> None:
+        """One line; `what` is "info", "warning", or the outcome of a task."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Tell what was still held back."""
+        with self._lock:
+            self._tell_small()
 
     def note(self, event: Note) -> None:
-        self.line(note_line(event))
+        if event.level == "warning":
+            if event.text in self._warned:
+                return
+            self._warned.add(event.text)
+        self._tell_small()
+        self.say(note_line(event), event.level)
+
+    def finished(self, event: Finished, task: _Running, now: float) -> None:
+        ended = _Ended(task, event.outcome, now)
+        if not ended.small:
+            # Large ones end among the small ones of their kind: these are told when all have ended.
+            self._tell_small(but=task.kind)
+            self.say(ended.line, event.outcome)
+            return
+        held = self._small.setdefault((task.kind, event.outcome), [])
+        held.append(ended)
+        if now - held[0].task.since >= _EVERY:
+            self._tell_small()
+
+    def _tell_small(self, but: str = "") -> None:
+        for (kind, outcome), held in list(self._small.items()):
+            if kind == but:
+                continue
+            del self._small[kind, outcome]
+            if len(held) <= _FEW:
+                for ended in held:
+                    self.say(ended.line, outcome)
+                continue
+            amount = sum(_amount(ended.task, outcome) for ended in held)
+            seconds = held[-1].at - min(ended.task.since for ended in held)
+            self.say(_line(kind, f"{len(held)} {_MANY[kind]}", amount, outcome, seconds), outcome)
+
+
+class Plain(Lines):
+    """Lines, and one now and then for a long task."""
+
+    def say(self, text: str, what: str) -> None:
+        self.line(text)
 
     def advanced(self, event: Advanced, task: _Running, now: float) -> None:
         if now - task.told >= _EVERY:
             task.told = now
-            of = f" of {size(task.total)}" if task.total else ""
+            of = f" of {size(task.total)}" if task.total else " so far"
             self.line(f"{task.kind:<9} {task.label}  {size(task.done)}{of}")
-
-    def finished(self, event: Finished, task: _Running, now: float) -> None:
-        self.line(finished_line(task, event.outcome, now - task.since))
 
 
 class Quiet(Sink):
-    """Warnings only."""
+    """Warnings only, each once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._warned: set[str] = set()
 
     def note(self, event: Note) -> None:
-        if event.level == "warning":
+        if event.level == "warning" and event.text not in self._warned:
+            self._warned.add(event.text)
             self.line(note_line(event))
 
 

@@ -51,6 +51,87 @@ def test_plain_lines() -> None:
     ]
 
 
+def small(progress: Progress, kind: str, count: int, outcome: str = "done", each: int = 1000) -> None:
+    for number in range(count):
+        with progress.task(kind, f"{kind}-{number}", each) as task:
+            if outcome == "done":
+                task.advance(each)
+            task.outcome = outcome
+
+
+@pytest.mark.spec("CLI-4")
+def test_many_small_ones_are_one_line() -> None:
+    stream = io.StringIO()
+    sink = Plain(stream)
+    progress = Progress(sink)
+    small(progress, "download", 2)
+    with progress.task("download", "large.whl", 2_000_000) as task:
+        task.advance(2_000_000)
+    small(progress, "download", 60)
+    with progress.task("layer", "dependencies"):
+        pass
+    small(progress, "download", 3)
+    progress.info("told")
+    small(progress, "upload", 4, "exists", 5_000_000)
+    small(progress, "upload", 2)
+    small(progress, "layer", 4)
+    small(progress, "upload", 5)
+    sink.close()
+
+    assert stream.getvalue().splitlines() == [
+        "download  large.whl  (2.0 MB)",
+        "download  62 files  (62.0 kB)",
+        "layer     dependencies",
+        "download  download-0  (1.0 kB)",
+        "download  download-1  (1.0 kB)",
+        "download  download-2  (1.0 kB)",
+        "told",
+        "upload    4 blobs  (20.0 MB, already there)",
+        "upload    upload-0  (1.0 kB)",
+        "upload    upload-1  (1.0 kB)",
+        "layer     layer-0  (1.0 kB)",
+        "layer     layer-1  (1.0 kB)",
+        "layer     layer-2  (1.0 kB)",
+        "layer     layer-3  (1.0 kB)",
+        "upload    5 blobs  (5.0 kB)",
+    ]
+
+
+@pytest.mark.spec("CLI-4")
+def test_a_failure_among_small_ones_is_told_at_once() -> None:
+    stream = io.StringIO()
+    progress = Progress(Plain(stream))
+    small(progress, "download", 4)
+    with pytest.raises(ValueError), progress.task("download", "bad.whl", 1000):
+        raise ValueError
+
+    assert stream.getvalue() == "download  bad.whl  (failed)\n"
+
+
+@pytest.mark.spec("CLI-5")
+def test_json_lines_have_every_small_one() -> None:
+    stream = io.StringIO()
+    progress = Progress(JsonLines(stream))
+    small(progress, "download", 60)
+    progress.warn("again")
+    progress.warn("again")
+    kinds = [json.loads(line)["type"] for line in stream.getvalue().splitlines()]
+
+    assert (kinds.count("started"), kinds.count("finished"), kinds.count("note")) == (60, 60, 2)
+
+
+@pytest.mark.spec("CLI-4")
+@pytest.mark.parametrize("kind", [Plain, Quiet])
+def test_a_warning_is_told_once(kind: type[Plain]) -> None:
+    stream = io.StringIO()
+    progress = Progress(kind(stream))
+    for _ in range(2):
+        progress.warn("mind this")
+        progress.warn("and that")
+
+    assert stream.getvalue() == "warning: mind this\nwarning: and that\n"
+
+
 @pytest.mark.spec("CLI-4")
 def test_quiet_leaves_warnings() -> None:
     stream = io.StringIO()
