@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ociassemble.audit.prove import raise_errors
-from ociassemble.audit.verdict import proved
 from ociassemble.base.names import expand
 from ociassemble.base.resolve import BaseImage, refuse_fallback
 from ociassemble.content.store import healed
@@ -34,6 +33,7 @@ from ociassemble.plan.ground import ground
 from ociassemble.plan.merge import merge
 from ociassemble.plan.plan import ImagePlan
 from ociassemble.session import Session
+from ociassemble.session.proof import prove_target
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
 from ociassemble.session.target import BuildResult, Planned, Target
@@ -74,8 +74,7 @@ def built(plan: Planned, request: BuildRequest, session: Session) -> Planned:
         layers = steps.layers(request, plan.application, plan.supply.fetch, target.plan.layers)
         if plan.lock is not None:
             steps.hold(request, plan.lock.platforms[str(target.plan.platform)], target.plan.layers, layers)
-        new = [made.layer for made in layers]
-        findings = proved(target.base.image, new, target.execution, session.store, request.use_cache, session.jobs)
+        findings = prove_target(session, request, target, layers, plan.lock)
         steps.tell(findings, target.plan.platform)
         raise_errors(findings, str(target.plan.platform))
         targets.append(replace(target, layers=layers, findings=findings))
