@@ -194,7 +194,8 @@ def test_a_bug_is_called_one() -> None:
 
 @pytest.mark.spec("ERR-4")
 @pytest.mark.parametrize(
-    "code", ["raise MemoryError", "def f(): f()\nf()", "raise UnicodeDecodeError('a', b'', 0, 0, '')"]
+    "code",
+    ["raise MemoryError", "raise EOFError", "def f(): f()\nf()", "raise UnicodeDecodeError('a', b'', 0, 0, '')"],
 )
 def test_no_exception_gives_a_traceback(code: str) -> None:
     done = run(code)

@@ -53,7 +53,7 @@ def guarded(root: click.Command, program: str, argv: list[str]) -> int:
         except Error as error:
             form.show(error.message, error.details, error.hint, code=error.code, status=error.exit_code)
             return error.exit_code
-    except (KeyboardInterrupt, EOFError, click.Abort):
+    except (KeyboardInterrupt, click.Abort):
         form.show("interrupted", (), None, code="interrupted", status=INTERRUPTED)
         return INTERRUPTED
     except Signalled as told:

@@ -87,7 +87,7 @@ def test_a_project_that_cannot_be_built(
     [
         ("build project --allow-secret .env", 2, "`--allow-secret` is gone: ", "[secrets] allow = "),
         ("build nowhere", 3, "there is no folder `nowhere`", "name the folder"),
-        ("build project/main.py", 3, "`project/main.py` is not a folder", "name its folder: `project`"),
+        ("build NOTES", 3, "`notes.txt` is not a program", "name the folder of the application, or its program"),
         ("build /", 3, "`/` is not an application", "name the folder of the application"),
         ("build HOME", 3, "is your home folder, not an application", "name the folder of the application"),
         ("build project --kind ruby", 2, "`ruby` is none of", "known are"),
@@ -96,7 +96,9 @@ def test_a_project_that_cannot_be_built(
         ("build project -t Registry.example/A:v1", 2, "is not an image reference", "did you mean"),
         ("build project -o type=tar", 2, "`-o type=tar` is not understood", "oci:DIR"),
         ("build project -o oci:", 2, "`oci:` names no folder", "oci:DIR"),
-        ("build project -o oci-archive:x.tar", 2, "an OCI archive", "skopeo copy"),
+        ("build project -o oci-archive:", 2, "`oci-archive:` names no archive", "`oci-archive:FILE`"),
+        ("build project -o oci-archive:nowhere/x.tar", 11, "`nowhere` is no such folder", "make the folder first"),
+        ("build project -o oci-archive:- -o docker-archive:-", 2, "two archives cannot both go to standard", "a file"),
         ("build project --cmd '", 2, "the quote ' is not closed", None),
         ("build project --compression lzma", 2, "`lzma` is not understood", "zstd:3"),
         ("build project --compression gzip:99", 2, "gzip has no level 99", "1 to 9"),
@@ -115,8 +117,10 @@ def test_a_project_that_cannot_be_built(
 def test_a_command_line_that_cannot_work(
     scene: Scene, base: str, words: str, status: int, text: str, hint: str | None
 ) -> None:
+    (scene.root / "notes.txt").write_text("no program\n")
     before = Snapshot.of(scene)
-    argv = [str(scene.home) if word == "HOME" else word for word in words.split(" ")]
+    places = {"HOME": str(scene.home), "NOTES": "notes.txt"}
+    argv = [places.get(word, word) for word in words.split(" ")]
     argv += [] if "-b" in argv else ["-b", base]
     if argv[0] == "build" and "-o" not in argv and "-t" not in argv:
         argv += ["-o", scene.layout]
