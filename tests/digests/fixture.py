@@ -196,7 +196,9 @@ def application(kind: str) -> tuple[File, ...]:
         File("requirements.txt", requirements(wheels())),
         File(
             "ociassemble.toml",
-            'env = { ZED = "1", ALPHA = "\u00e4" }\nlabels = { "z.label" = "z", "a.label" = "a" }\n'.encode(),
+            # The start is said: the digests are of what is assembled, not of how a kind starts a script.
+            'env = { ZED = "1", ALPHA = "\u00e4" }\nlabels = { "z.label" = "z", "a.label" = "a" }\n'
+            'entrypoint = ["python"]\ncmd = ["-c", "import sys; from demo import main; sys.exit(main())"]\n'.encode(),
         ),
     )  # fmt: skip
 

@@ -176,7 +176,8 @@ def _script(application: Application, facts: BaseFacts) -> Start | None:
         )
     path = at(own.folder, "pyproject.toml")
     reason = Reason(f"starts the script `{script.name}`", f"{path}: [project.scripts]")
-    return Start((python_of(facts).interpreter,), ("-c", call(script)), False, reason)
+    # All of it is the entrypoint, as for a program: what follows the image's name are then its arguments.
+    return Start((python_of(facts).interpreter, "-c", call(script)), (), False, reason)
 
 
 def _framework(application: Application, facts: BaseFacts) -> Start | None:
