@@ -32,14 +32,16 @@ def run(
     platform: str | None,
     runtime: str | None,
 ) -> int:
-    """Start IMAGE (a name, layout, archive, or a folder, which is built first), read-only and as the image's own user.
+    """Start IMAGE (a name, layout, archive, or a folder or ./PROGRAM, built first), read-only and as the image's own user.
 
     ARGS after `--` replace the image's command.
     """
     from ociassemble.operations.images import run as start
 
     with session(ctx) as (this, _):
-        if Path(image).is_dir() and not image.startswith("oci:"):
+        # `./server` is a program; `server` may be the name of an image.
+        is_program = image.startswith((".", "/")) and Path(image).is_file()
+        if is_program or (Path(image).is_dir() and not image.startswith("oci:")):
             from ociassemble.build import build
 
             asked = request({"app": Path(image), "base": base, "platform": (platform,) if platform else ()})

@@ -55,6 +55,13 @@ def test_one_file_with_its_lock_beside_it(base: str, tmp_path: Path) -> None:
     assert (ran.stdout, ran.returncode) == ("from a file\n", 0)
 
 
+@pytest.mark.spec("BINARY-1")
+def test_run_takes_a_program(base: str, tmp_path: Path) -> None:
+    (tmp_path / "server").write_bytes(program(says=""))
+    done = Commands(tmp_path)("run", "./server", "--base", base, "--runtime", "runc")
+    assert "application: binary (server)" in done.err and "running with runc" in done.err
+
+
 @pytest.mark.spec("BINARY-5", "BINARY-20", "BINARY-21")
 def test_two_platforms_as_goreleaser_lays_them_down(base: str, tmp_path: Path) -> None:
     app = tmp_path / "app"
