@@ -123,7 +123,7 @@ class Resolver:
                 raise _hinted(error, name) from None
             self.progress.warn(
                 f"{error}; assembling `{name.written}` from signed Debian packages instead "
-                "(as --base-source debian asks for)"
+                "(`--base-source debian` does so without asking the registry)"
             )
             return self._debian(name, platforms, fell_back=True)
         return tuple(self._image(name, node, platform) for platform in platforms)

@@ -92,6 +92,8 @@ def image_lines(shown: dict[str, Any]) -> Iterator[str]:
     for name in ("ports", "volumes"):
         if shown[name]:
             yield f"{name:<12}{', '.join(shown[name])}"
+    for key, value in shown["env"].items():
+        yield f"env         {key}={value}"
     for key, value in sorted(shown["annotations"].items()):
         yield f"annotation  {key}={value}"
     layers = shown["layers"]

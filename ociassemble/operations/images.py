@@ -11,7 +11,7 @@ from ociassemble import _files, _run
 from ociassemble.content.blob import Blob
 from ociassemble.content.store import healed
 from ociassemble.content.verify import blocks
-from ociassemble.errors import Error, NotFoundError, UsageError
+from ociassemble.errors import AuthError, Error, NetworkError, NotFoundError, OfflineError, UsageError
 from ociassemble.image.filesystem import members
 from ociassemble.image.image import Image, Node, PlatformMissingError, open_image, select_platform
 from ociassemble.image.validate import validate_config, validate_node
@@ -20,6 +20,7 @@ from ociassemble.oci.platform import Platform
 from ociassemble.progress import Progress
 from ociassemble.session import Session
 from ociassemble.transports.layout import LayoutDestination
+from ociassemble.transports.local import hint_for
 from ociassemble.transports.locate import locate
 from ociassemble.transports.protocols import Written
 from ociassemble.transports.transfer import write, write_all
@@ -27,7 +28,7 @@ from ociassemble.transports.transfer import write, write_all
 
 def read(session: Session, text: str, platform: str | None = None, *, kept: bool = True) -> Node:
     """The graph at a place; with `platform`, the manifest for it. `kept`: the store may answer for a registry."""
-    node = session.source(text, kept=kept).read()
+    node = _there(session, text, kept=kept)
     if platform is None:
         return node
     return select_platform(node, Platform.parse(platform), text)
@@ -35,7 +36,18 @@ def read(session: Session, text: str, platform: str | None = None, *, kept: bool
 
 def image_at(session: Session, text: str, platform: str | None) -> Image:
     """One image at a place: for the platform that was asked for, else for the host's where it is an index."""
-    return image_of(session, session.source(text).read(), text, platform)
+    return image_of(session, _there(session, text), text, platform)
+
+
+def _there(session: Session, text: str, *, kept: bool = True) -> Node:
+    """The graph at a place. Where a registry does not give it, the error says so if the local store would."""
+    try:
+        return session.source(text, kept=kept).read()
+    except (NotFoundError, AuthError, NetworkError, OfflineError) as error:
+        place = locate(text)
+        if place.transport == "registry" and place.reference is not None:
+            error.hint = hint_for(session.store, place.reference) or error.hint
+        raise
 
 
 def image_of(session: Session, node: Node, text: str, platform: str | None) -> Image:

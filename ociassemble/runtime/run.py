@@ -40,8 +40,9 @@ def run(choices: Iterable[RuntimeChoice], request: RunRequest, *, folder: Path, 
         plan = request.plan_port(own_network=choice.own_network)
         if plan.note:
             progress.warn(plan.note)
-        if plan.address is not None:
-            progress.info(f"listening on http://{plan.address[0]}:{plan.address[1]}")
+        # With a command of the user's own, an application that listens is no more than a guess.
+        if plan.address is not None and (request.port is not None or not request.args):
+            progress.info(f"to be reached at http://{plan.address[0]}:{plan.address[1]}")
         try:
             with start(choice, request, folder=folder) as running, forwarding(running):
                 return running.wait()

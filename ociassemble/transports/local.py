@@ -21,7 +21,7 @@ from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.document import describe
 from ociassemble.oci.platform import Platform
-from ociassemble.oci.reference import Reference
+from ociassemble.oci.reference import DEFAULT_TAG, DOCKER_HUB, Reference
 
 
 class LocalMissingError(NotFoundError):
@@ -53,7 +53,8 @@ class LocalSource:
         except OSError as error:
             raise LocalMissingError(
                 f"no image `{self._reference}` in the local store",
-                hint="`ociassemble ls` shows what is there; `ociassemble pull` fetches from a registry",
+                hint=hint_for(self._store, self._reference)
+                or "`ociassemble ls` shows what is there; `ociassemble pull` fetches from a registry",
             ) from error
         found = Descriptor.from_document(_wire.parse(raw, f"the local name {self._reference}"), "the local name")
         if digest is not None and found.digest != digest:
@@ -114,6 +115,22 @@ def names(store: DirectoryStore) -> tuple[tuple[str, Digest], ...]:
         document = _wire.parse(path.read_bytes(), f"the local name {path.name}")
         found.append((unquote(path.name), Descriptor.from_document(document, "the local name").digest))
     return tuple(found)
+
+
+def hint_for(store: DirectoryStore, reference: Reference) -> str | None:
+    """What to say where `reference` was not found elsewhere, and the store has it or what was probably meant.
+
+    A folder's name (`localhost/web`) and a lone word (`docker.io/library/web`) are easily taken for each other.
+    """
+    known = [name for name, _ in names(store)]
+    if (name := _name(reference)) in known:
+        return f"the local store has it: `local:{name}`"
+    word = reference.repository.rpartition("/")[2]
+    if reference.host == DOCKER_HUB:
+        for name in known:
+            if name.rpartition("/")[2] == f"{word}:{reference.tag or DEFAULT_TAG}":
+                return f"the local store has `local:{name}`"
+    return None
 
 
 def _name(reference: Reference) -> str:
