@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -65,6 +69,84 @@ def run(
         tail = done.stderr.decode("utf-8", "replace").strip().splitlines()[-20:]
         raise ToolFailedError(f"`{Path(argv[0]).name}` failed with status {done.returncode}", details=tail)
     return Completed(done.returncode, done.stdout, done.stderr)
+
+
+_GRACE = 5.0  # seconds between asking a group of processes to end and ending it
+
+
+def follow(
+    argv: Sequence[str],
+    *,
+    line: Callable[[str], None],
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> int:
+    """Run `argv` to its end, tell `line` each line of its output (both streams) as it comes, return its status.
+
+    It has no input, and a process group of its own: a ctrl-C reaches us alone, and whatever ends the wait ends the
+    group. What it leaves running in that group is ended with it.
+    """
+    process: Process | None = None
+    try:
+        with _signals_later():
+            process = subprocess.Popen(
+                list(argv),
+                env=environment,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        reader = threading.Thread(target=_read, args=(process, line), daemon=True)
+        reader.start()
+        status = process.wait()
+        _signal(process, signal.SIGKILL)
+        reader.join(_GRACE)
+        return status
+    except OSError as error:
+        raise _not_run(argv[0], error) from error
+    except BaseException:
+        if process is not None:
+            _signal(process, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+            _signal(process, signal.SIGKILL)
+            process.wait()
+        raise
+
+
+def _read(process: subprocess.Popen[bytes], line: Callable[[str], None]) -> None:
+    assert process.stdout is not None
+    for raw in process.stdout:
+        line(raw.decode("utf-8", "replace").rstrip())
+
+
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """What the block starts is known before a signal can end us: one that comes meanwhile counts at its end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in handlers.items():
+        if callable(handler):  # what is ignored stays so, and a program inherits that
+            signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if callable(handler):
+                signal.signal(number, handler)
+        for sent in came:
+            signal.raise_signal(sent)
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Tell a whole group: npm and make do not hand on what they are told."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
 
 
 def _not_run(program: str, error: OSError) -> ToolError:

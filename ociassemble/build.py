@@ -3,7 +3,7 @@
 step                  from -> to                                              where
 1  name the base      `distroless/python3` -> a reference                     base.names
 2  resolve the base   reference -> one `BaseImage` a platform, with facts     base.resolve, base.inspect
-3  read the project   folder -> `ProjectTree`, the kind that recognises it    project.tree, kinds
+3  read the project   folder -> `ProjectTree`, the kind that recognises it    session.host_steps, project, kinds
 4  lock               what the kind asks for -> packages by sha256            lock
 5  plan               tree, packages, facts -> `ImagePlan`, pure data         kinds, plan
 6  fetch              artifacts of missing layers -> blobs in the store       sources, net
@@ -44,6 +44,7 @@ def planned(request: BuildRequest, session: Session) -> Planned:
     """Steps 1 to 5: the folder is read, base and packages are settled, every decision is told."""
     steps = Steps(session)
     settings = steps.settings(request)
+    steps.prepare(request, settings)
     tree = steps.tree(request, settings)
     application = recognise(tree, settings, steps.platforms(settings), session.progress)
     name = expand(application.base, overrides=settings.bases, strict=settings.strict_references)

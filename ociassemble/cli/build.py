@@ -67,7 +67,7 @@ def build(
         )
     with session(ctx) as (this, console):
         if dry_run:
-            plan = planned(asked, this)
+            plan = planned(replace(asked, run_steps=False), this)
             for target in plan.targets:
                 for layer in target.plan.layers:
                     this.progress.info(f"{target.plan.platform}: would have the layer `{layer.title}`")

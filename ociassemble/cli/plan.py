@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -22,4 +23,4 @@ def plan(ctx: click.Context, /, form: str, **given: Any) -> None:
     from ociassemble.cli.shown import plan_document
 
     with session(ctx) as (this, console):
-        console.result_json(plan_document(planned(request(given), this)))
+        console.result_json(plan_document(planned(replace(request(given), run_steps=False), this)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ociassemble.errors import ProjectError
@@ -32,6 +32,7 @@ class Pattern(NamedTuple):
     negative: bool  # a "!" line: includes again
     match: Callable[[str], bool]  # of a whole relative path
     literal: str  # the path up to the first wildcard: nothing else can match
+    made: bool = False  # of `[build] include`: what host steps make
 
 
 class Rules:
@@ -41,10 +42,11 @@ class Rules:
     pattern, so that a tree of n paths costs n matches a pattern however deep it is.
     """
 
-    __slots__ = ("_negatives", "patterns")
+    __slots__ = ("_negatives", "installed", "patterns")
 
-    def __init__(self, patterns: tuple[Pattern, ...] = ()) -> None:
+    def __init__(self, patterns: tuple[Pattern, ...] = (), installed: int = 0) -> None:
         self.patterns = patterns
+        self.installed = installed  # the bit to set at a node_modules folder that is installed anew
         self._negatives = tuple(pattern for pattern in patterns if pattern.negative)
 
     def state(self, path: str, parent: int = 0) -> int:
@@ -77,10 +79,56 @@ class Rules:
             pattern.literal.startswith(below) or below.startswith(pattern.literal) for pattern in self._negatives
         )
 
+    def with_build(self, include: Iterable[str], exclude: Iterable[str]) -> Rules:
+        """These rules with the patterns of `[build]` after them: those of `include`, then those of `exclude`."""
+        included = tuple(pattern(text)._replace(negative=True, made=True) for text in include)
+        excluded = tuple(pattern(text) for text in exclude)
+        if not included:
+            return Rules((*self.patterns, *excluded))
+        marker = Pattern("", False, _never, "")
+        return Rules((*self.patterns, marker, *included, *excluded), 1 << len(self.patterns))
+
+    def makes(self, folder: str) -> bool:
+        """Whether `include` names what is below the node_modules folder `folder`, or a folder that it is in.
+
+        A pattern that begins with a wildcard does not: it would bring every development tool.
+        """
+        below = folder + "/"
+        above = [folder[: at.start()] for at in re.finditer("/", folder)]
+        return any(
+            one.made and one.literal and (one.literal.startswith(below) or any(map(one.match, (*above, folder))))
+            for one in self.patterns
+        )
+
+    def unmatched(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """The patterns of `include` that match none of `paths`."""
+        left = [one for one in self.patterns if one.made]
+        for path in paths:
+            if not left:
+                break
+            left = [one for one in left if not one.match(path)]
+        return tuple(one.text for one in left)
+
     def wants(self, path: str) -> bool:
         """Whether a "!" line without a wildcard in its last part names `path`: stronger than built-in exclusions."""
         name = path.rpartition("/")[2]
         return any(pattern.text.rpartition("/")[2] == name and pattern.match(path) for pattern in self._negatives)
+
+
+def _never(path: str) -> bool:
+    return False
+
+
+def pattern(text: str, where: str = "`build`") -> Pattern:
+    """One pattern of the settings; `IgnoreFileError` if it is none. `where` is what messages call the setting."""
+    cleaned, negative = _cleaned(text.strip(_SPACE))
+    if negative or not cleaned or cleaned in (".", "/", "..") or cleaned.startswith("../"):
+        raise IgnoreFileError(f"{where}: `{text:.80}` names no path of the folder", hint="write it like `dist/**`")
+    try:
+        match = compile_pattern(cleaned)
+    except ValueError as error:
+        raise IgnoreFileError(f"{where}: `{text:.80}` is not a pattern: {error}") from error
+    return Pattern(cleaned, False, match, re.split(r"[*?\[\\]", cleaned, maxsplit=1)[0])
 
 
 def parse(data: bytes, filename: str = ".dockerignore") -> Rules:

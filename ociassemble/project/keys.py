@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ociassemble.errors import UsageError
-from ociassemble.project.command import split_command
+from ociassemble.project import ignore
+from ociassemble.project.command import CommandError, split_command
 from ociassemble.project.duration import DURATION as _DURATION
 from ociassemble.project.duration import nanoseconds
 
@@ -96,6 +97,31 @@ def _paths(value: Any, shown: str) -> tuple[Path, ...]:
 
 def _command(value: Any, shown: str) -> tuple[str, ...]:
     return split_command(value) if isinstance(value, str) else _strings(value, shown)
+
+
+def _commands(value: Any, shown: str) -> tuple[tuple[str, ...], ...]:
+    if not isinstance(value, list):
+        hint = f'write it as a list: ["{value}"]' if isinstance(value, str) else None
+        raise _wrong(shown, "a list of commands", value, hint)
+    found = []
+    for item in value:
+        try:
+            words = _command(item, f"an item of {shown}")
+        except CommandError as error:
+            hint = 'write several commands as several items; for a shell: ["sh", "-c", "..."]'
+            why = f"{shown}: `{item:.80}` cannot be split into words without a shell"
+            raise SettingError(why, hint=hint) from error
+        if not words or not words[0]:
+            raise SettingError(f"{shown}: an item names no program")
+        found.append(words)
+    return tuple(found)
+
+
+def _patterns(value: Any, shown: str) -> tuple[str, ...]:
+    found = _strings(value, shown)
+    for item in found:
+        ignore.pattern(item, shown)
+    return found
 
 
 def _ports(value: Any, shown: str) -> tuple[str, ...]:
@@ -212,6 +238,8 @@ BOOLEAN = Type(_boolean, {"type": "boolean"})
 PATH = Type(_path, {"type": "string"})
 STRINGS = Type(_strings, _TEXTS)
 PATHS = Type(_paths, _TEXTS)
+COMMANDS = Type(_commands, {"type": "array", "items": {"anyOf": [{"type": "string"}, _TEXTS]}})
+PATTERNS = Type(_patterns, _TEXTS)
 COMMAND = Type(_command, {"anyOf": [{"type": "string"}, _TEXTS]})
 PORTS = Type(
     _ports,
@@ -242,6 +270,12 @@ HEALTHCHECK_KEYS = _keys(
     Key("start-interval", DURATION, "Time between two checks while the application starts."),
     Key("retries", COUNT, "How many failures in a row make the container unhealthy."),
     Key("disable", BOOLEAN, "No check, whatever the base says."),
+)
+
+BUILD_KEYS = _keys(
+    Key("run", COMMANDS, "Commands to run in the project's folder before it is read, like npm run build. No shell."),
+    Key("include", PATTERNS, "Paths to pack though an ignore file leaves them out, like dist/**."),
+    Key("exclude", PATTERNS, "Paths to leave out, whatever else includes them."),
 )
 
 NODE_KEYS = _keys(
@@ -303,6 +337,7 @@ KEYS = _keys(
     Key("layers", _one_of(*LAYERS), "How dependencies are cut into layers."),
     Key("debian-mirror", STRING, "A mirror that holds debian/ and debian-security/. Never recorded."),
     Key("node-mirror", STRING, "A mirror of Node's releases, holding v24.19.0/ and so on. Never recorded."),
+    Key("build", _table("build", BUILD_KEYS), "What is done before the folder is packed, and what is packed of it."),
     Key("node", _table("node", NODE_KEYS), "Settings of Node applications."),
     Key("python", _table("python", PYTHON_KEYS), "Settings of Python applications."),
     Key("secrets", _table("secrets", SECRETS_KEYS), "What the guard against secrets lets pass."),
@@ -312,6 +347,7 @@ KEYS = _keys(
 
 # Keys that are tables with keys of their own.
 TABLES: dict[str, dict[str, Key]] = {
+    "build": BUILD_KEYS,
     "healthcheck": HEALTHCHECK_KEYS,
     "node": NODE_KEYS,
     "python": PYTHON_KEYS,

@@ -36,6 +36,15 @@ class PythonSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BuildSettings:
+    """What is done before the folder is packed, and what is packed of it beyond what ignore files say."""
+
+    run: tuple[tuple[str, ...], ...] = ()  # commands, each as words
+    include: tuple[str, ...] = ()  # patterns, as in ignore files
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NodeSettings:
     """Settings of Node applications."""
 
@@ -99,6 +108,7 @@ class Settings:
     layers: str | None = None
     debian_mirror: str | None = None
     node_mirror: str | None = None
+    build: BuildSettings = BuildSettings()
     node: NodeSettings = NodeSettings()
     python: PythonSettings = PythonSettings()
     secrets: SecretsSettings = SecretsSettings()
@@ -137,6 +147,7 @@ class Settings:
 
 
 _TABLES: Mapping[str, Callable[..., Any]] = {
+    "build": BuildSettings,
     "healthcheck": HealthcheckSettings,
     "node": NodeSettings,
     "python": PythonSettings,

@@ -150,6 +150,8 @@ def read(
     allow_secrets: Iterable[str] = (),
     leave_out: Iterable[Path] = (),
     dependency_folders: Iterable[str] = (),
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
     add: Iterable[str] = (),
     add_anywhere: bool = False,
     wheels: Iterable[Path] = (),
@@ -161,7 +163,8 @@ def read(
 
     `ignorefile` replaces .ociassembleignore and .dockerignore. `allow_secrets` are fingerprints of what the
     guard lets pass. `leave_out` are paths of the host (outputs, the lock) that are never packed. `dependency_folders`
-    are names of folders that this kind of application does not want ("node_modules" for Python). `add` are the texts of
+    are names of folders that this kind of application does not want ("node_modules" for Python).
+    `include` and `exclude` are patterns that count after those of the ignore file. `add` are the texts of
     `--add`, which name paths outside of the folder only with `add_anywhere`. `wheels` are the user's own, which
     the guard looks into. `home` is the user's home folder, which
     is refused as an application. Raises `ProjectError`, or `SecretError` (exit 8).
@@ -171,6 +174,7 @@ def read(
     progress = progress if progress is not None else Progress()
     with inside.Root(folder) as descriptor:
         rules, named = (ignore.Rules(), None) if name else _rules(descriptor, folder, ignorefile)
+        rules = rules.with_build(include, exclude)
         outputs = frozenset(_below(folder, [*leave_out, *([ignorefile] if ignorefile else [])]))
         if name:
             walk = walking.one(descriptor, name)
@@ -204,6 +208,8 @@ def read(
             unsearched += verdict.notes
         unsearched += secrets.refuse(findings, allow_secrets, named or IGNORE_FILES[0])
         warnings = unsearched + names.twins(walk.found) + names.unseen(walk.found) + _dangling(descriptor, packed)
+        missed = rules.unmatched(item.path for item in walk.found)
+        warnings += [f"`{text}` of [build] include matches nothing in the folder" for text in missed]
     return ProjectTree(
         root=folder,
         files=packed,

@@ -92,10 +92,11 @@ def walk(
             reason = _reason(path, name, is_folder, leave_out, folders, above)
             if reason is None and is_folder and name == "node_modules":
                 reason = installed
-            if reason is not None and not (reason not in _FINAL and rules.wants(path)):
+            partly = reason is not None and reason is installed and rules.makes(path)
+            if reason is not None and not partly and not (reason not in _FINAL and rules.wants(path)):
                 left_out.append(LeftOut(path, reason))
                 continue
-            here = rules.state(path, state)
+            here = rules.state(path, state) | (rules.installed if partly else 0)
             excluded = rules.excluded(here)
             if is_folder:
                 (waiting if excluded else found)[path] = Found(path, seen)

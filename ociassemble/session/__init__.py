@@ -43,6 +43,7 @@ class Session:
         self.jobs = options.jobs or _pool.cores()
         # Waiting for servers costs no CPU: more of it may go on at once than there are cores.
         self.transfers = options.jobs or max(4, self.jobs)
+        self.prepared: set[Path] = set()  # folders whose host steps have been run
 
     # ------------------------------------------------------------------------------------ made once
 

@@ -30,6 +30,7 @@ class BuildRequest:
     keep: bool = False  # for `lock`: keep the versions of the lock that is there, where they still fit
     upgrade: tuple[str, ...] = ()  # and of these, let go of those packages all the same
     pull: str = "always"
+    run_steps: bool = True  # False where nothing is built: host steps are told, and not run
     created: str | None = None  # seconds since 1970, "git" or "now"
 
     @property

@@ -32,7 +32,7 @@ from ociassemble.project import tree as project_tree
 from ociassemble.project.authorities import Authority
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
-from ociassemble.session import Session
+from ociassemble.session import Session, host_steps
 from ociassemble.session.created import stated_time
 from ociassemble.session.environment import cache_folder
 from ociassemble.session.places import destinations, written_below
@@ -80,6 +80,20 @@ class Steps:
             return project_settings.load(request.application).override(**request.flags)
         return Settings().override(**request.flags)
 
+    def prepare(self, request: BuildRequest, settings: Settings) -> None:
+        """Run the host steps that the settings name, once a session; a damaged cache does not run them again."""
+        commands, session = settings.build.run, self._session
+        folder = request.application.resolve()
+        if not commands or folder in session.prepared:
+            return
+        if not request.run_steps or session.options.offline:
+            why = "`--offline`" if session.options.offline else "nothing is built"
+            host_steps.leave(commands, why, session.progress)
+        else:
+            variables = session.environment.variables
+            host_steps.run(commands, folder=folder, environment=variables, progress=session.progress)
+        session.prepared.add(folder)
+
     def tree(self, request: BuildRequest, settings: Settings) -> ProjectTree:
         """The project's folder; outputs, the cache and the lock inside it are not part of it."""
         return project_tree.read(
@@ -93,6 +107,8 @@ class Steps:
                 self.lock_path(request),
                 cache_folder(self._session.environment, self._session.options.cache_dir),
             ],
+            include=settings.build.include,
+            exclude=settings.build.exclude,
             add=settings.add,
             # Settings come with the folder, from whomever; what is typed may name any file of this machine.
             add_anywhere=bool(request.flags.get("add")),
