@@ -16,6 +16,7 @@ from ociassemble.formats.elf import Elf
 _MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
 _MUSL_OWN = ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet.")
 _MAX_OBJECTS = 4096  # in one closure; the largest real ones have some hundred
+_MAX_LOOKS = 200_000  # paths that are tried; then nobody knows what would be found
 _MAX_SEARCH = 256  # folders of one RPATH, RUNPATH or LD_LIBRARY_PATH
 _SOFT_FLOAT, _HARD_FLOAT = 0x200, 0x400  # e_flags of arm
 _TRIPLETS = {
@@ -187,6 +188,9 @@ class Loader:
     def _candidate(self, path: str) -> tuple[str, Elf | None] | None:
         """The real path and facts of a file that the loader would take, None where it looks further."""
         if path not in self._known:
+            if len(self._known) >= _MAX_LOOKS:
+                self.certain = False
+                return None
             self._known[path] = self._look(path)
         return self._known[path]
 

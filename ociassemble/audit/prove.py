@@ -71,7 +71,12 @@ def prove(
         findings.append(
             Finding("prove.root", "info", "the image starts as root", "`--user 65532` runs it as an ordinary user")
         )
-    return tuple(findings)
+    return tuple(item._replace(message=_plain(item.message), hint=_plain(item.hint)) for item in findings)
+
+
+def _plain(text: str) -> str:
+    """Names of files and libraries are bytes: those that are not UTF-8 are told by their numbers."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def raise_errors(findings: Sequence[Finding], platform: str) -> None:

@@ -12,10 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ociassemble.audit import loader
+from ociassemble.audit.prove import prove
+from ociassemble.audit.table import Table
 from ociassemble.errors import FormatError
 from ociassemble.formats import elf
 from ociassemble.image import contents
-from ociassemble.image.contents import Contents, FileFacts, Sample
+from ociassemble.image.contents import Contents, FileFacts, Sample, read_contents
+from ociassemble.oci.platform import Platform
+from ociassemble.testing import images
 
 NEEDED, STRTAB, SONAME, RPATH, RUNPATH, VERDEF, VERNEED = 1, 5, 14, 15, 29, 0x6FFFFFFC, 0x6FFFFFFE
 
@@ -220,3 +225,33 @@ NO_RECORDS = (
 @pytest.mark.parametrize("raw", NO_RECORDS)
 def test_records_that_are_none(raw: bytes) -> None:
     assert Contents.load(raw) in (None, Contents(()))
+
+
+def test_a_library_that_has_a_loader_search_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of names in hundreds of folders: the search ends, and what it did not find is no error."""
+    monkeypatch.setattr(loader, "_MAX_LOOKS", 5_000)
+    at = 64 + 3 * 56
+    names = b"\0/ld.so\0" + b":".join(b"/d%d" % number for number in range(250)) + b"\0"
+    wanted = [len(names) + number * 6 for number in range(2000)]
+    strings = names + b"".join(b"l%04d\0" % number for number in range(2000))
+    tags = [*((NEEDED, offset) for offset in wanted), (RUNPATH, 8), (STRTAB, at), (0, 0)]
+    dynamic = b"".join(struct.pack("<qQ", *tag) for tag in tags)
+    size = at + len(strings) + len(dynamic)
+    segments = [(1, 0, 0, size), (2, at + len(strings), at + len(strings), len(dynamic)), (3, at + 1, at + 1, 7)]
+    program = images.program(made(segments=segments)[:at] + strings + dynamic)
+    layer = read_contents(images.layer({"a": program, "ld.so": images.program(made())}))
+    began = time.process_time()
+    found = prove(Table([layer], 0), {"Cmd": ["/a"], "User": "1"}, Platform.parse("linux/amd64"))
+
+    assert time.process_time() - began < 10
+    assert {item.severity for item in found} == {"warning"}
+
+
+def test_names_that_are_no_text_are_told_all_the_same() -> None:
+    at = 64 + 2 * 56
+    path = b"/\xff\xfe.so\0"
+    program = images.program(made(segments=[(3, at, at, len(path)), (1, 0, 0, 10)])[:at] + path)
+    layer = read_contents(images.layer({"a": program}))
+    (found,) = prove(Table([layer], 0), {"Cmd": ["/a"], "User": "1"}, Platform.parse("linux/amd64"))
+
+    assert "`/\\udcff\\udcfe.so`" in found.message
