@@ -274,6 +274,8 @@ def builtin(path: str, is_folder: bool) -> str | None:
         return None
     if name.endswith(".pyc"):
         return "bytecode"
+    if name == ".npmrc":  # no program reads it, and it is where tokens of registries are
+        return "npm's own settings"
     if not folder:
         if name in _OWN:
             return OWN

@@ -105,6 +105,10 @@ def test_only_a_plain_name_is_wanted() -> None:
         ("sub/ociassemble.lock", False, False),
         ("a/.DS_Store", False, True),
         ("node_modules", True, False),
+        (".npmrc", False, True),
+        ("packages/web/.npmrc", False, True),
+        (".npmrc", True, False),
+        ("npmrc", False, False),
     ],
 )
 @pytest.mark.spec("PACK-6")

@@ -70,7 +70,7 @@ def test_planted(planted: Planted, tmp_path: Path) -> None:
     outer, data, line = content(planted)
     (tmp_path / outer).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / outer).write_bytes(data)
-    (tmp_path / ".dockerignore").write_text("!**/tool.pyc")  # which nothing would pack
+    (tmp_path / ".dockerignore").write_text("!**/tool.pyc\n!**/.npmrc")  # which nothing would pack
     (detail,) = refused(tmp_path)
     place = f"{planted.path}:{line}" if line is not None else planted.path
     assert detail.startswith(f"`{place}`: {planted.rule} (")
@@ -85,6 +85,7 @@ def test_planted(planted: Planted, tmp_path: Path) -> None:
 )
 def test_near_misses(name: str, path: str, text: str, draw: Draw, tmp_path: Path) -> None:
     (tmp_path / path).write_text(text.replace("@", draw(random.Random(name)), 1))
+    (tmp_path / ".dockerignore").write_text("!.npmrc")  # which nothing would pack
     assert len(trees.read(tmp_path).files) == 1
 
 

@@ -133,6 +133,7 @@ def test_an_ignore_file_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path) 
 def test_built_in_exclusions_are_said(tmp_path: Path) -> None:
     make(tmp_path, "a.py", ".git/config", "x/.git", "env/pyvenv.cfg", "env/bin/python", ".venv/lib/a.py", "Dockerfile")
     make(tmp_path, "pkg/__pycache__/a.pyc", "pkg/b.pyc", "node_modules/a/index.js", ".mypy_cache/x", "out/index.json")
+    make(tmp_path, "x/.npmrc")
     (tmp_path / ".venv/lib/outside").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / ".git/fifo")
     tree = trees.read(tmp_path, leave_out=[tmp_path / "out", tmp_path.parent], dependency_folders=["node_modules"])
@@ -148,6 +149,7 @@ def test_built_in_exclusions_are_said(tmp_path: Path) -> None:
         "pkg/__pycache__": "bytecode",
         "pkg/b.pyc": "bytecode",
         "x/.git": "version control",
+        "x/.npmrc": "npm's own settings",
     }
     assert "left out: .git, x/.git (version control)" in tree.notices()
     assert packed(trees.read(tmp_path, leave_out=[tmp_path / "out"]))[-3:] == ["node_modules/a/index.js", "pkg", "x"]
