@@ -65,8 +65,10 @@ def prove(
             findings += found
             if runs is not None:
                 findings += signals.prove(table, runs, execution)
-    findings += known or ()
-    findings += libraries.prove(table, process, execution, platform, lasting=known is None)
+    if all(item.severity != "error" for item in findings):
+        # An image that cannot start is not written: what else is wrong with it can wait.
+        findings += known or ()
+        findings += libraries.prove(table, process, execution, platform, lasting=known is None)
     if execution.get("User", "") in ("", "0", "root", "0:0", "root:root"):
         findings.append(
             Finding("prove.root", "info", "the image starts as root", "`--user 65532` runs it as an ordinary user")
