@@ -32,7 +32,7 @@ def run(
     platform: str | None,
     runtime: str | None,
 ) -> int:
-    """Start IMAGE (a name, layout, archive, or a folder or ./PROGRAM, built first), read-only and as the image's own user.
+    """Start IMAGE (a name, layout, archive; a folder or ./PROGRAM is built first), read-only, as the image's own user.
 
     ARGS after `--` replace the image's command.
     """

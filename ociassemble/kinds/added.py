@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from ociassemble.errors import ProjectError
 from ociassemble.plan.facts import BaseFacts
@@ -25,7 +26,7 @@ def added(
     """One layer with everything that `--add` names; none where nothing is. `layers` are the application's own."""
     additions = tuple(map(parse, settings.add))
     items: list[FileItem] = []
-    taken = dict(_taken(layers))
+    taken = {path: _Taken(item, "the application") for path, item in _taken(layers)}
     for addition in additions:
         for item in _items(addition, tree):
             _check(addition, item, taken, facts)
@@ -67,22 +68,33 @@ def _taken(layers: Sequence[LayerPlan]) -> Iterator[tuple[str, FileItem]]:
             yield source.path, FileItem(path=source.path, kind="file")
 
 
-def _check(addition: Addition, item: FileItem, taken: dict[str, FileItem], facts: BaseFacts) -> None:
+class _Taken(NamedTuple):
+    item: FileItem
+    by: str
+
+
+def _check(addition: Addition, item: FileItem, taken: dict[str, _Taken], facts: BaseFacts) -> None:
     """Refuse to put something where something else is: in the image it would be gone, or a file become a folder."""
     before = taken.get(item.path)
-    if before is not None and (before.kind, before.digest, before.target) != (item.kind, item.digest, item.target):
-        raise _conflict(addition, item.path, f"the application has its {_named(before)} there")
+    if before is not None and _content(before.item) != _content(item):
+        raise _conflict(addition, item.path, f"{before.by} puts {_named(before.item)} there")
     for parent in _parents(item.path):
         above = taken.get(parent)
-        if above is not None and above.kind != "directory":
-            raise _conflict(addition, item.path, f"the application's {_named(above)} is no folder")
+        if above is not None and above.item.kind != "directory":
+            raise _conflict(
+                addition, item.path, f"{above.by} puts {_named(above.item)} at `{parent}`, which is no folder"
+            )
     inside = item.path.strip("/")
     if item.kind != "directory" and (inside in facts.links or any(fact.path == inside for fact in facts.directories)):
         raise AddConflictError(
             f"`--add {addition.text}`: `{item.path}` is a folder of the base",
             hint=f"write `{item.path}/` to put `{posixpath.basename(item.source)}` into it",
         )
-    taken.setdefault(item.path, item)
+    taken.setdefault(item.path, _Taken(item, f"`--add {addition.text}`"))
+
+
+def _content(item: FileItem) -> tuple[str, object, str]:
+    return item.kind, item.digest, item.target
 
 
 def _named(item: FileItem) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from ociassemble.errors import Error, ProjectError
+from ociassemble.image.image import open_image
 from ociassemble.kinds.added import AddConflictError, added
 from ociassemble.kinds.protocol import place
 from ociassemble.oci.digest import Digest
@@ -21,6 +23,9 @@ from ociassemble.project.secrets import SecretError
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree, read
 from ociassemble.project.walk import SpecialFileError
+from ociassemble.testing import images
+from ociassemble.transports.layout import LayoutSource
+from tests.interop.commands import Commands
 
 FACTS = BaseFacts(
     platform=Platform.parse("linux/amd64"),
@@ -242,6 +247,32 @@ def test_what_the_application_has_there_is_not_replaced(app: Path, text: str) ->
     with pytest.raises(AddConflictError) as caught:
         added(tree, Settings(add=(text,)), (application(tree),), FACTS)
     assert caught.value.exit_code == 3 and text in caught.value.message and caught.value.hint
+
+
+@pytest.mark.spec("PACK-75")
+def test_two_that_want_one_place(app: Path) -> None:
+    texts = ("main.py:/x", "conf/a.toml:/x")
+    with pytest.raises(AddConflictError, match=r"`--add main\.py:/x` puts `main\.py` there"):
+        added(read(app, add=texts), Settings(add=texts), (), FACTS)
+    assert len(looks(app, "main.py:/x", "./main.py:/x", "conf:/c", "conf/a.toml:/c/a.toml")) == 6
+
+
+@pytest.mark.spec("PACK-75")
+def test_in_an_image_it_goes_where_the_bases_links_lead(app: Path, tmp_path: Path) -> None:
+    """`/lib -> usr/lib` stays, /tmp keeps its mode, and the same file named twice is there once."""
+    base = images.layer({"lib": images.Link("usr/lib"), "usr/lib/x": "", "tmp": images.Folder(0o1777)})
+    place = images.lay_out(images.image([base]), tmp_path / "base", "t")
+    Commands(tmp_path)(
+        "build", app, "--kind", "directory", "-b", place, "--platform", "linux/amd64", "-o", f"oci:{tmp_path}/image:t",
+        "--add", "main.py:/lib/added.py,chown=7:8", "--add", "main.py:/tmp/", "--add", "./main.py:/tmp/main.py",
+    )  # fmt: skip
+    made = open_image(LayoutSource(tmp_path / "image", "t").read())
+    with made.layers[-1].blob.open() as stream, tarfile.open(fileobj=stream, mode="r|gz") as archive:
+        found = [(item.name, item.mode, item.uid, item.gid) for item in archive]
+    assert found == [
+        ("tmp", 0o1777, 0, 0), ("tmp/main.py", 0o644, 0, 0), ("usr", 0o755, 0, 0), ("usr/lib", 0o755, 0, 0),
+        ("usr/lib/added.py", 0o644, 7, 8),
+    ]  # fmt: skip
 
 
 @pytest.mark.spec("PACK-75")
