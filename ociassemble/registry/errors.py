@@ -129,13 +129,13 @@ def unauthorized(
     if source:
         return UnauthorizedError(
             f"`{host}` rejected the credentials from {source} for `{what}`",
-            hint=f"log in again: `docker login {host}` or `podman login {host}`",
+            hint=f"log in again: `ociassemble login {host} -u USER`",
             details=details,
         )
     doing = "push" if push else "read"
     return UnauthorizedError(
         f"`{host}` wants credentials to {doing} `{what}`, and there are none for it",
-        hint=f"run `docker login {host}` or `podman login {host}`, or pass --authfile",
+        hint=f"run `ociassemble login {host} -u USER` (or `docker login {host}`), or pass --authfile",
         details=details,
     )
 
@@ -186,7 +186,7 @@ def _denied_hint(host: str, *, push: bool, known: bool) -> str:
     if host.endswith(("-docker.pkg.dev", "gcr.io")):
         return f"the account needs the role artifactregistry.{'writer' if push else 'reader'}"
     if not known:
-        return f"it may not exist, or be private: `docker login {host}` or `podman login {host}`, or pass --authfile"
+        return f"it may not exist, or be private: `ociassemble login {host} -u USER`, or pass --authfile"
     return "ask the registry's owner for the right to " + ("push there" if push else "read it")
 
 

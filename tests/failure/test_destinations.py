@@ -140,8 +140,8 @@ def loses_blobs(registry: ChaosRegistry) -> None:
     ("trouble", "status", "hint"),
     [
         (refuse(405, "UNSUPPORTED"), 11, None),
-        (refuse(403, "DENIED"), 5, "docker login"),
-        (refuse(401, "UNAUTHORIZED", method="*"), 5, "docker login"),
+        (refuse(403, "DENIED"), 5, "ociassemble login"),
+        (refuse(401, "UNAUTHORIZED", method="*"), 5, "ociassemble login"),
         (refuse(403, "DENIED", where="/v2/app/manifests/.*", method="PUT"), 5, ""),
         (refuse(413, "SIZE_INVALID", method="PUT"), 11, None),
         (dies_in_the_middle, 6, None),  # which takes its time: uploads are begun anew

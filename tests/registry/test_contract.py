@@ -190,7 +190,7 @@ def test_without_credentials_nobody_pushes_where_that_matters(place: Place, requ
         return
     with pytest.raises(AuthError) as caught:
         place.anonymous.push_blob(reference, blob_of(b"new"))
-    assert "docker login" in (caught.value.hint or "")
+    assert "ociassemble login" in (caught.value.hint or "")
     wrong = Keychain(explicit={place.host: Credential(source="FILE", username=USER, password="wrong")})
     with pytest.raises(AuthError, match="FILE"):
         RegistryClient(Wire(), keychain=wrong).push_blob(reference, blob_of(b"new"))
