@@ -252,7 +252,7 @@ def _member(pattern: str, position: int) -> tuple[str, int]:
 
 _VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 _CACHES = frozenset({".mypy_cache", ".pytest_cache", ".ruff_cache"})
-OWN = "ociassemble's own file"
+OWN = "steers the build"
 _OWN = frozenset({"ociassemble.lock", "ociassemble.toml", ".ociassembleignore", ".dockerignore"})
 _RECIPE = re.compile(r"(Dockerfile|Containerfile)([.-].*)?")
 

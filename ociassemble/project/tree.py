@@ -184,7 +184,7 @@ def read(
         files = [item for item in walk.found if item.is_file]
         total = sum(item.seen.size for item in files)
         unsearched: list[str] = []
-        with progress.task("hash", "reading the project", total) as task:
+        with progress.task("hash", "the project's files", total) as task:
 
             def hash_files(below: int, items: list[walking.Found]) -> list[walking.Hashed]:
                 done = walking.hash_files(below, items, jobs=jobs or _pool.cores(), advance=task.advance)

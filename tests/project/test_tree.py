@@ -97,8 +97,8 @@ def test_ignore_files(tmp_path: Path) -> None:
     assert packed(tree) == ["a.md", "docs", "docs/keep", "docs/keep/b.md", "src", "src/a.py"]
     assert tree.ignorefile == ".dockerignore"
     assert dict(tree.left_out) == {
-        ".dockerignore": "ociassemble's own file",
-        "ociassemble.lock": "ociassemble's own file",
+        ".dockerignore": "steers the build",
+        "ociassemble.lock": "steers the build",
     }
     (tmp_path / ".ociassembleignore").write_text("*.md\n")
     tree = trees.read(tmp_path)
