@@ -130,6 +130,9 @@ class Supplies:
         found = self._npm_settings(folder)
         if found.registry:
             self._session.progress.info(f"npm packages from {redact(found.registry)} ({found.by} says so)")
+        for scope, url in sorted(found.scopes.items()):
+            who = "" if url in found.chosen else ": the project's .npmrc says so"
+            self._session.progress.info(f"npm packages of {scope} from {redact(url)}{who}")
         return Registries(found, self._npm_default)
 
     def _npm_settings(self, folder: Path) -> NpmSettings:
@@ -146,6 +149,8 @@ class Supplies:
         )
         for note in found.notes:
             self._session.progress.warn(note)
+        for line in found.told:
+            self._session.progress.info(line)
         return found
 
     def _npm_default(self) -> str:

@@ -28,6 +28,11 @@ _VARIABLE = re.compile(r"(?<!\\)(\\*)\$\{([^${}?]+)(\?)?\}")
 _LINE = re.compile(r"([^=]+)(?:=(.*))?", re.DOTALL)
 _CREDENTIAL = re.compile(r"(//.+):(_authToken|_auth|username|_password|certfile|keyfile)", re.DOTALL)
 _SECRETS = ("_authToken", "_auth", "_password")
+# Variables that are named like secrets. They belong into a credential, and into no URL.
+_SECRET_NAME = re.compile(
+    r"(?:.*_)?(?:token|secret|password|passwd|pass|pwd|key|apikey|auth|pat|credentials?)(?:_.*|[0-9]*)", re.IGNORECASE
+)
+_PROJECT = "the project's .npmrc"
 _ANSWER = re.compile(r"^(https?://\S+)\s*$", re.MULTILINE)
 _INSTEAD = {
     "cafile": "pass `--ca-file FILE`",
@@ -51,6 +56,7 @@ class Credential(NamedTuple):
 
     place: str
     header: str
+    own: bool = False  # whether all of it stands in the project's own file
 
     def covers(self, url: str) -> bool:
         """Whether `url` is at or below the place, whatever its scheme."""
@@ -65,7 +71,9 @@ class Credential(NamedTuple):
 class NpmSettings:
     """What npm would ask. URLs have neither userinfo nor a slash at their ends; `registry` "" means that nobody says.
 
-    `by` says who named the registry ("`.npmrc`"), `notes` what was found and is not followed.
+    `by` says who named the registry ("`.npmrc`"), `notes` what was found and is not followed, `told` what the project's
+    file takes out of the environment, and to whom it goes. `chosen` are the
+    registries that the user names, and not the project.
     """
 
     registry: str = ""
@@ -73,6 +81,8 @@ class NpmSettings:
     scopes: Mapping[str, str] = field(default_factory=dict)  # "@scope" -> URL
     credentials: tuple[Credential, ...] = ()
     notes: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
 
     def registry_of(self, package: str) -> str:
         """The registry of a package by its name; "" where nobody says."""
@@ -82,16 +92,18 @@ class NpmSettings:
     def headers(self, url: str) -> dict[str, str]:
         """The headers to ask `url` with: those of the credential for the nearest place above it, if any.
 
-        A credential goes in clear only to this machine, or to a host whose configured registry is in clear.
+        A credential goes in clear only to this machine, or to a host whose configured registry is in clear: a project
+        cannot say so for a credential that is not its own.
         """
         try:
             where = origin(url)
             found = [item for item in self.credentials if item.covers(url)]
         except Error:
             return {}
-        registries = {origin(url) for url in (self.registry, *self.scopes.values()) if url}
-        if where.scheme == "http" and not is_loopback(where.host) and where not in registries:
-            return {}
+        if where.scheme == "http" and not is_loopback(where.host):
+            chosen = {origin(url) for url in self.chosen}
+            every = {origin(url) for url in (self.registry, *self.scopes.values()) if url}
+            found = [item for item in found if where in (every if item.own else chosen)]
         nearest = max(found, key=lambda item: len(item.place), default=None)
         return {} if nearest is None else {"Authorization": nearest.header}
 
@@ -105,10 +117,13 @@ def discover(
     """
     read = read or read_file
     values: dict[str, tuple[str, str]] = {}  # key -> value, where it is
+    written: dict[str, str] = {}  # of the project's file: key -> value with its variables in it
     for place, table in _tables(environment, home, folder, node, read):
         for key, value in table.items():
             values.setdefault(key, (value, place))
-    return _settings(values)
+    for key, text in _lines(read(folder / ".npmrc")):
+        written[_expanded(key, environment)] = f"{key}={text}"
+    return _settings(values, {key: text for key, text in written.items() if values[key][1] == _PROJECT}, environment)
 
 
 def ask_default(npm: str, *, environment: Mapping[str, str], folder: Path) -> str:
@@ -153,7 +168,7 @@ def _tables(
     stated = dict(_from_environment(environment))
     yield "the environment", stated
     user_file = Path(stated.get("userconfig") or home / ".npmrc")
-    tables = [("the project's .npmrc", _parsed(read(folder / ".npmrc"), environment))]
+    tables = [(_PROJECT, _parsed(read(folder / ".npmrc"), environment))]
     if user_file != folder / ".npmrc":
         tables.append((f"`{user_file}`", _parsed(read(user_file), environment)))
     yield from tables
@@ -188,8 +203,11 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str
 
 
 def _parsed(data: bytes | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """The keys of an ini file before its first section; of lists the last item. What npm cannot read it skips."""
-    table: dict[str, str] = {}
+    return {_expanded(key, environment): _expanded(value, environment) for key, value in _lines(data)}
+
+
+def _lines(data: bytes | None) -> Iterator[tuple[str, str]]:
+    """Keys and values of an ini file before its first section, as written. What npm cannot read it skips."""
     for line in re.split(r"[\r\n]+", (data or b"").decode("utf-8", "replace").removeprefix("\ufeff")):
         text = line.strip()
         if not text or text[0] in ";#":
@@ -198,9 +216,7 @@ def _parsed(data: bytes | None, environment: Mapping[str, str]) -> dict[str, str
             break
         found = _LINE.fullmatch(line)
         if found:
-            key = _expanded(_plain(found[1]).removesuffix("[]"), environment)
-            table[key] = "true" if found[2] is None else _expanded(_plain(found[2]), environment)
-    return table
+            yield _plain(found[1]).removesuffix("[]"), "true" if found[2] is None else _plain(found[2])
 
 
 def _plain(text: str) -> str:
@@ -243,8 +259,13 @@ def _expanded(text: str, environment: Mapping[str, str]) -> str:
 # ------------------------------------------------------------------------------------------------ what it means
 
 
-def _settings(values: Mapping[str, tuple[str, str]]) -> NpmSettings:
+def _settings(
+    values: Mapping[str, tuple[str, str]], written: Mapping[str, str], environment: Mapping[str, str]
+) -> NpmSettings:
+    """`written` are the lines of the project's file that count, with the variables in them."""
     notes: list[str] = []
+    told: list[str] = []
+    chosen: list[str] = []
     credentials: list[Credential] = []
     registry, by = values.get("registry", ("", ""))
     scopes: dict[str, str] = {}
@@ -252,8 +273,10 @@ def _settings(values: Mapping[str, tuple[str, str]]) -> NpmSettings:
     for key, (text, place) in urls.items():
         if text in ("", "true"):
             continue
+        told += _borrowed_for_url(written.get(key, ""), environment)
         url, credential = _url(text, place)
-        credentials += [credential] if credential else []
+        credentials += [credential._replace(own=place == _PROJECT)] if credential else []
+        chosen += [url] if place != _PROJECT else []
         if key == "registry":
             registry = url
         else:
@@ -264,13 +287,55 @@ def _settings(values: Mapping[str, tuple[str, str]]) -> NpmSettings:
         elif key in _INSTEAD and text and not (key == "strict-ssl" and text == "true"):
             notes.append(f"`{key}` in {place} is not followed: {_INSTEAD[key]}")
     credentials += _credentials(values, notes)
+    for key, text in written.items():
+        if _CREDENTIAL.fullmatch(key) and (names := _variables(text, environment)):
+            where = text.partition("=")[0].rpartition(":")[0]
+            told.append(f"{_PROJECT} sends {_shown(names)} of the environment to `{where}`")
+    for url in dict.fromkeys((registry, *scopes.values())):
+        if url.startswith("http://") and url not in chosen and not is_loopback(origin(url).host):
+            notes += [
+                f"the credential for `{item.place}` is not sent in clear: {_PROJECT} names `{url}`, and you do not"
+                " (`registry` in your own .npmrc)"
+                for item in credentials
+                if not item.own and item.covers(url)
+            ]
     return NpmSettings(
         registry="" if registry in ("", "true") else registry,
         by=by,
         scopes=scopes,
         credentials=tuple(credentials),
         notes=tuple(notes),
+        told=tuple(told),
+        chosen=tuple(chosen),
     )
+
+
+def _borrowed_for_url(line: str, environment: Mapping[str, str]) -> Iterator[str]:
+    """What the project's file takes into a URL; a secret there would be in logs, at servers, and in names asked of DNS.
+
+    `user:password@` is a credential, and no part of the URL.
+    """
+    key = line.partition("=")[0]
+    userinfo = line.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    names = _variables(line.replace(f"{userinfo}@", "", 1) if userinfo else line, environment)
+    if secret := [name for name in names if _SECRET_NAME.fullmatch(name)]:
+        raise NpmSettingError(
+            f"`{key}` in {_PROJECT} would put {_shown(secret)} of the environment into a URL",
+            details=[line.replace(f"{userinfo}@", "***@") if userinfo else line],
+            hint="a token goes into a line of its own: `//HOST/:_authToken=${NAME}`",
+        )
+    if names := _variables(line, environment):
+        yield f"`{key}` in {_PROJECT} is made of {_shown(names)} of the environment"
+
+
+def _variables(text: str, environment: Mapping[str, str]) -> list[str]:
+    """The variables that `text` names, and that are set."""
+    found = (match for match in _VARIABLE.finditer(text) if len(match[1]) % 2 == 0)
+    return sorted({match[2] for match in found if environment.get(match[2])})
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _is_scope(key: str) -> bool:
@@ -300,6 +365,7 @@ def _credentials(values: Mapping[str, tuple[str, str]], notes: list[str]) -> Ite
             found.setdefault(match[1].rstrip("/"), {})[match[2]] = value
     for written, parts in found.items():
         where = next(iter(parts.values()))[1]
+        own = all(place == _PROJECT for _, place in parts.values())
         if "certfile" in parts or "keyfile" in parts:
             notes.append(
                 f"the client certificate for `{written}` in {where} is not used: only tokens and passwords are"
@@ -313,7 +379,7 @@ def _credentials(values: Mapping[str, tuple[str, str]], notes: list[str]) -> Ite
             notes.append(f"the credential for `{written}` in {where} cannot be read, and is not used")
         elif header is not None:
             try:
-                yield Credential(_place(f"https:{written}"), header)
+                yield Credential(_place(f"https:{written}"), header, own)
             except Error:
                 notes.append(f"`{written}` in {where} is no host: its credential is not used")
 

