@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
+import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +19,7 @@ from ociassemble.testing import images
 from tests.failure.index import Index
 from tests.failure.scene import python_base
 from tests.kinds.binary.programs import program
+from tests.peers import start_docker_registry
 from tests.sources.wheels import wheel
 
 _MARK = re.compile(r"<!--\s*setup:\s*(.+?)\s*-->")
@@ -91,10 +95,40 @@ def programs(setup: Setup) -> None:
     (setup.folder / "server.exe").write_bytes(b"MZ")
 
 
+def bases(setup: Setup) -> None:
+    """A store in which what `distroless/...` stands for is kept, once for all documents of a run."""
+    run = setup.folder.parent.parent if "PYTEST_XDIST_WORKER" in os.environ else setup.folder.parent
+    setup.environment["OCIASSEMBLE_CACHE_DIR"] = str(run / "spec-bases")
+
+
+def ports(setup: Setup) -> None:
+    """Free ports in place of localhost:5000 and 8080; none that the system gives to others meanwhile."""
+    for name in ("localhost:5000", "8080"):
+        for _ in range(100):
+            port = random.randrange(20_000, 32_000)
+            with socket.socket() as attempt, contextlib.suppress(OSError):
+                attempt.bind(("127.0.0.1", port))
+                break
+        setup.names[name] = name.replace(name.rpartition(":")[2], str(port))
+
+
+def private(setup: Setup) -> None:
+    """A registry that wants a password in place of registry.example: that of `me` is `sesame`."""
+    users = setup.folder / ".htpasswd"
+    users.write_text("me:$2b$04$1RQFUqKfi.SwXk4bwcfqfeB7epEB.bd2WhLl2InlRWy2YRr.w3SzW\n")
+    auth = f"auth:\n  htpasswd:\n    realm: test\n    path: {users}\n"
+    server = start_docker_registry(setup.folder / ".private", extra=auth)
+    setup.stack.callback(server.stop)
+    setup.names["registry.example"] = server.host
+
+
 SETUPS: dict[str, Callable[[Setup], None]] = {
     "base": base,
     "registry": registry,
     "index": index,
     "busybox": busybox,
     "programs": programs,
+    "bases": bases,
+    "ports": ports,
+    "private": private,
 }

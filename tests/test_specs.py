@@ -2,7 +2,9 @@
 
 A console block of specs/cli/ runs in a temporary folder of its document: `$ ociassemble ...` lines, what they print
 (stdout and stderr in one), and `[exit N]` where the status is not 0. `...` is any text: on a line of its own, any
-number of lines. Other programs a block may use: `mkdir`, `printf`, `cat`, `ls`, `rm`.
+number of lines. Other programs a block may use: `mkdir`, `printf`, `cat`, `ls`, `rm`, `cmp`, `curl`, `npm`. One `|`
+feeds a command with what another prints; one that ends in `&` runs until its document ends, and the next waits for its
+first line.
 
 `<!-- setup: base registry -->` names functions of tests/spec_setups.py that provide what a document stands on: files in
 its folder, variables, and names that stand for others (`127.0.0.1:5000` for the port that a registry has here).
@@ -18,6 +20,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -27,7 +30,7 @@ from tests.spec_setups import Setup, prepare
 from tests.spec_tables import SPECS, Block, Command, blocks, cases, sentences, tables
 
 TESTS = Path(__file__).parent
-OTHERS = frozenset({"mkdir", "printf", "cat", "ls", "rm"})
+OTHERS = frozenset({"mkdir", "printf", "cat", "ls", "rm", "curl", "cmp", "npm"})
 
 # Sentences that no test cites yet. The list may only shrink: a new sentence comes with its test.
 NOT_COVERED: frozenset[str] = frozenset()
@@ -98,7 +101,27 @@ def _pieces(line: str) -> list[tuple[str, bool]]:
 
 def run_command(command: Command, folder: Path, setup: Setup) -> tuple[int, str]:
     words = [setup.real(word) for word in shlex.split(command.text)]
+    target, given = None, None
+    if len(words) > 2 and words[-2] == ">":
+        target = folder / words[-1]
+        words = words[:-2]
+    if words[-1] == "&":
+        start_command(command, words[:-1], folder, setup)
+        return 0, ""
+    if "|" in words:
+        first, words = words[: words.index("|")], words[words.index("|") + 1 :]
+        given = run_words(command, first, folder, setup, None).stdout
+    done = run_words(command, words, folder, setup, given)
+    if target is not None:
+        target.write_text(done.stdout)
+        return done.returncode, ""
+    return done.returncode, setup.written(done.stdout)
+
+
+def program(command: Command, words: list[str], setup: Setup) -> tuple[list[str], dict[str, str]]:
+    """What is started, and its environment."""
     environment = {**os.environ, **setup.environment, "PYTHONPATH": str(SPECS.parent), "COLUMNS": "100"}
+    words = list(words)
     while words and re.fullmatch(r"[A-Z_][A-Z0-9_]*=.*", words[0]):
         name, _, value = words.pop(0).partition("=")
         environment[name] = value
@@ -106,18 +129,42 @@ def run_command(command: Command, folder: Path, setup: Setup) -> tuple[int, str]
         words[:1] = [sys.executable, "-m", "ociassemble"]
     else:
         assert words[0] in OTHERS, f"line {command.line}: `{words[0]}` is not run here"
-    target = None
-    if len(words) > 2 and words[-2] == ">":
-        target = folder / words[-1]
-        words = words[:-2]
-    done = subprocess.run(
-        words, cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False,
-    )  # fmt: skip
-    if target is not None:
-        target.write_text(done.stdout)
-        return done.returncode, ""
-    return done.returncode, setup.written(done.stdout)
+    return words, environment
+
+
+def run_words(
+    command: Command, words: list[str], folder: Path, setup: Setup, given: str | None
+) -> subprocess.CompletedProcess[str]:
+    argv, environment = program(command, words, setup)
+    source: dict[str, object] = {"stdin": subprocess.DEVNULL} if given is None else {"input": given}
+    return subprocess.run(
+        argv, cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240, check=False, **source,
+    )  # type: ignore[call-overload,no-any-return]  # fmt: skip
+
+
+def start_command(command: Command, words: list[str], folder: Path, setup: Setup) -> None:
+    """In the background until the document ends; returns when it has said something, or has ended."""
+    argv, environment = program(command, words, setup)
+    said = folder / f".line-{command.line}"
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    setup.stack.callback(end, process)
+    deadline = time.monotonic() + 60
+    while not said.stat().st_size and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert said.stat().st_size, f"line {command.line}: nothing was said: {process.poll()}"
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def documents() -> list[object]:
