@@ -48,6 +48,7 @@ def planned(request: BuildRequest, session: Session) -> Planned:
     tree = steps.tree(request, settings)
     application = recognise(tree, settings, steps.platforms(settings), session.progress)
     name = expand(application.base, overrides=settings.bases, strict=settings.strict_references)
+    application = steps.on_all(request, application, name)
     lock = steps.lock(request, application)
     bases = steps.bases(request, settings, lock).resolve(name, application.platforms, settings.base_source)
     refuse_fallback(bases, steps.pushed_to(request))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from ociassemble.base.inspect import read_facts
 from ociassemble.base.names import BaseName
@@ -17,7 +17,15 @@ from ociassemble.content.blob import Blob
 from ociassemble.content.store import Store, ingest_all
 from ociassemble.content.verify import blocks
 from ociassemble.errors import Error, IntegrityError, OfflineError, PolicyError, UnreachableError
-from ociassemble.image.image import Image, Node, open_image, platform_missing, select_platform
+from ociassemble.image.image import (
+    Image,
+    Node,
+    PlatformMissingError,
+    open_image,
+    platform_missing,
+    platforms_within,
+    select_platform,
+)
 from ociassemble.net.url import is_loopback, origin
 from ociassemble.oci import annotations as keys
 from ociassemble.oci.digest import Digest
@@ -88,8 +96,18 @@ class Assembled:
     releases: tuple[Release, ...] = ()
 
 
-# (name, platforms, what the lock has pinned, by platform) -> one base a platform
-Assemble = Callable[[BaseName, Sequence[Platform], Mapping[str, DebianBase]], tuple[Assembled, ...]]
+class Assemble(Protocol):
+    """What makes bases from packages."""
+
+    def __call__(
+        self, name: BaseName, platforms: Sequence[Platform], pinned: Mapping[str, DebianBase], /
+    ) -> tuple[Assembled, ...]:
+        """One base a platform; `pinned` is what the lock has of it, by platform."""
+
+    def platforms(self, name: BaseName, /) -> tuple[Platform, ...]:
+        """Every platform it can be made for."""
+
+
 Pin = RegistryBase | DebianBase
 
 
@@ -128,6 +146,28 @@ class Resolver:
             return self._debian(name, platforms, fell_back=True)
         return tuple(self._image(name, node, platform) for platform in platforms)
 
+    def platforms(self, name: BaseName, base_source: str) -> tuple[Platform, ...]:
+        """Every platform of the base that can be built upon, sorted; for an index that is one read of it."""
+        if base_source == "debian":
+            _require_recipe(name)
+            return self.assemble.platforms(name)
+        try:
+            node = self.open(name, None).read()
+        except (UnreachableError, OfflineError) as error:
+            if base_source != "auto" or not name.recipe:
+                raise _hinted(error, name) from None
+            return self.assemble.platforms(name)  # as `resolve` falls back, and says so
+        found = platforms_within(kept(node, self.store))
+        others = sorted({str(item) for item in found if item.os != "linux"})
+        if others:
+            self.progress.info(f"`{name.written}` is left alone for {', '.join(others)}: images are built for linux")
+        usable = {str(item): item for item in found if item.os == "linux"}
+        if not usable:
+            raise PlatformMissingError(
+                f"base image `{name.expanded}` has no image for linux", hint="choose another base"
+            )
+        return tuple(usable[text] for text in sorted(usable))
+
     def _pinned(self, name: BaseName, platform: Platform) -> BaseImage:
         digest = self.pins[str(platform)].digest
         return self._image(name, self.open(name, digest).read([platform]), platform)
@@ -139,11 +179,7 @@ class Resolver:
         return BaseImage(name=name, source=name.location.transport, image=image, facts=self._facts(name, image))
 
     def _debian(self, name: BaseName, platforms: Sequence[Platform], *, fell_back: bool) -> tuple[BaseImage, ...]:
-        if not name.recipe:
-            raise NoRecipeError(
-                f"`{name.written}` cannot be assembled from Debian packages: there is no recipe for it",
-                hint="`ociassemble base list` shows which bases have one",
-            )
+        _require_recipe(name)
         pins = {key: pin for key, pin in self.pins.items() if isinstance(pin, DebianBase)}
         made = self.assemble(name, platforms, pins)
         for platform, item in zip(platforms, made, strict=True):
@@ -185,6 +221,14 @@ def refuse_fallback(bases: Sequence[BaseImage], pushed: Sequence[Reference]) -> 
             f"`{bases[0].name.expanded}` could not be reached; a base assembled from Debian packages would be "
             f"pushed to `{shared[0].host}` without your having asked for it",
             hint="pass `--base-source debian` if that is what you want, or try again when the registry answers",
+        )
+
+
+def _require_recipe(name: BaseName) -> None:
+    if not name.recipe:
+        raise NoRecipeError(
+            f"`{name.written}` cannot be assembled from Debian packages: there is no recipe for it",
+            hint="`ociassemble base list` shows which bases have one",
         )
 
 

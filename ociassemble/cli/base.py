@@ -33,7 +33,7 @@ def list_(ctx: click.Context, /, form: str) -> None:
 
 @base.command("build", cls=Command)
 @click.argument("name")
-@click.option("--platform", multiple=True, metavar="LIST", help="linux/amd64,linux/arm64; default: this host's.")
+@click.option("--platform", multiple=True, metavar="LIST", help="linux/amd64,linux/arm64; `all`; else this host's.")
 @click.option("-t", "--tag", multiple=True, metavar="REF", help="A name for the result; repeatable.")
 @click.option("--push", is_flag=True, help="Push every -t.")
 @click.option("-o", "--output", multiple=True, metavar="SPEC", help="oci:DIR[:TAG], local:NAME, or a registry.")

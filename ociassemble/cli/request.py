@@ -42,7 +42,7 @@ _PULL = ("always", "missing", "never")
 _asked = _stack(
     [
         click.option("-b", "--base", "--from", "base", type=Base(), metavar="REF", help="Base image; see `base list`."),
-        click.option("--platform", multiple=True, metavar="LIST", help="linux/amd64,linux/arm64; or `host`."),
+        click.option("--platform", multiple=True, metavar="LIST", help="linux/amd64,linux/arm64; `host`; `all`."),
         click.option("--kind", type=OneOf(KINDS), metavar="KIND",
                      help="auto, python, node, java, binary, directory."),
         click.option("--base-source", type=OneOf(BASE_SOURCES), metavar="WHERE",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ociassemble.content.blob import Blob
 from ociassemble.content.verify import check
-from ociassemble.errors import FormatError, NotFoundError
+from ociassemble.errors import FormatError, NotFoundError, UsageError
 from ociassemble.oci import mediatype
 from ociassemble.oci._wire import MAX_DOCUMENT
 from ociassemble.oci.config import ImageConfig
@@ -181,6 +181,25 @@ def platform_missing(
 
 
 _WIDER = {"arm": "arm64", "386": "amd64"}
+
+
+def platforms_within(node: Node) -> tuple[Platform, ...]:
+    """The platforms of the images in `node`, as they are asked for (no version of the system); reads what it must.
+
+    Attestations and other artifacts have none, and what is no platform by its spelling can never be asked for.
+    """
+    found: dict[str, Platform] = {}
+    for child in node.walk():
+        if child.is_index or child.blobs[0].descriptor.media_type not in mediatype.CONFIGS:
+            continue
+        platform = child.descriptor.platform or open_image(child).platform
+        try:
+            asked = Platform.parse(str(platform))
+        except UsageError:
+            continue
+        if asked.os != "unknown":
+            found[str(asked)] = asked
+    return tuple(found.values())
 
 
 def platforms_of(node: Node) -> tuple[Platform, ...]:

@@ -147,7 +147,9 @@ def build_base(
     def once() -> list[Written]:
         steps = Steps(session)
         destinations = steps.destinations(request)
-        bases = steps.bases(request, settings, None).resolve(name, steps.platforms(settings), "debian")
+        resolver = steps.bases(request, settings, None)
+        platforms = steps.platforms(settings) or resolver.platforms(name, "debian")
+        bases = resolver.resolve(name, platforms, "debian")
         node = image_or_index([base.image for base in bases], {})
         return write_all(node, destinations, progress=session.progress, jobs=session.transfers)
 

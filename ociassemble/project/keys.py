@@ -308,7 +308,7 @@ KEYS = _keys(
     Key("base", STRING, "The base image: a short name or a reference."),
     Key("kind", _one_of(*KINDS), "The kind of application, instead of finding out."),
     Key("tags", STRINGS, "Names for the result."),
-    Key("platforms", STRINGS, "Platforms to build for, like linux/arm64."),
+    Key("platforms", STRINGS, "Platforms to build for, like linux/arm64; `all` of the base."),
     Key("env", REMOVABLE, "Environment variables; false takes the base's away."),
     Key("labels", REMOVABLE, "Labels of the image; false takes the base's away."),
     Key("annotations", REMOVABLE, "Annotations of the manifest, or `index:KEY` of the index, or `index,manifest:KEY`."),

@@ -14,7 +14,7 @@ from ociassemble.content import compress
 from ociassemble.content.codec import Codec
 from ociassemble.layer.build import BuiltLayer, Materials, build_layers
 from ociassemble.layer.entry import Content
-from ociassemble.lock.application import Application, fresh_lock, refused
+from ociassemble.lock.application import Application, fresh_lock, read_lock, refused
 from ociassemble.lock.freshness import stale
 from ociassemble.lock.held import hold
 from ociassemble.lock.packages import Packages
@@ -32,7 +32,7 @@ from ociassemble.project import tree as project_tree
 from ociassemble.project.authorities import Authority
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
-from ociassemble.session import Session, host_steps
+from ociassemble.session import Session, host_steps, platforms
 from ociassemble.session.created import stated_time
 from ociassemble.session.environment import cache_folder
 from ociassemble.session.places import destinations, written_below
@@ -48,6 +48,7 @@ class Steps:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._told: set[str] = set()
+        self._listed = False  # the base's platforms: its tag is not asked a second time, it might have moved
         self._authorities: tuple[Authority, ...] = ()
 
     def destinations(self, request: BuildRequest) -> tuple[Destination, ...]:
@@ -128,12 +129,17 @@ class Steps:
         return self._authorities
 
     def platforms(self, settings: Settings) -> tuple[Platform, ...]:
-        """The platforms asked for, each once, sorted: the order in which they were written decides nothing."""
-        found: dict[str, Platform] = {}
-        for text in settings.platforms or ("host",):
-            platform = self._session.host_platform() if text == "host" else Platform.parse(text)
-            found[str(platform)] = platform
-        return tuple(found[name] for name in sorted(found))
+        """The platforms asked for, sorted; none for `all`, which `on_all` makes those of the base."""
+        return platforms.asked_for(settings, self._session.host_platform())
+
+    def on_all(self, request: BuildRequest, application: Application, name: BaseName) -> Application:
+        """The application for every platform of its base, where `all` is asked for."""
+        if application.platforms:
+            return application
+        lock = read_lock(self.lock_path(request)) if request.use_lock else None
+        resolver = self.bases(request, application.settings, None)
+        self._listed = True
+        return platforms.on_all(application, name, lock, resolver, self._session.progress)
 
     def lock_path(self, request: BuildRequest) -> Path:
         """Where the lock is, or would be."""
@@ -172,12 +178,14 @@ class Steps:
         from ociassemble.base.debian.source import DebianBases
 
         pins = {name: item.base for name, item in lock.platforms.items() if item.base} if lock else {}
+        listed = self._listed
 
         def open_source(name: BaseName, digest: Digest | None) -> Source:
             location = name.location
             if digest is not None and location.reference is not None:
                 location = location._replace(reference=location.reference.with_digest(digest))
-            return self._session.open(location, request.pull)
+            again = "missing" if listed and request.pull == "always" else request.pull
+            return self._session.open(location, again)
 
         return Resolver(
             open=open_source,

@@ -57,6 +57,23 @@ def base(text: str = "1", platform: str = "linux/amd64", **options: Any) -> Imag
     return image([layer({"etc/os-release": f"ID=x\nVERSION_ID={text}\n"})], platform=platform, **options)
 
 
+class Assembler:
+    """Makes bases of nothing, and notes what was pinned."""
+
+    def __init__(self, seen: list[Mapping[str, DebianBase]]) -> None:
+        self.seen = seen
+
+    def __call__(
+        self, name: BaseName, platforms: Sequence[Platform], pinned: Mapping[str, DebianBase]
+    ) -> tuple[Assembled, ...]:
+        self.seen.append(pinned)
+        made = (base("13", str(item)) for item in platforms)
+        return tuple(Assembled(image=item, packages=PACKAGES, releases=RELEASES) for item in made)
+
+    def platforms(self, name: BaseName) -> tuple[Platform, ...]:
+        return (AMD64, ARM)
+
+
 class Bases:
     """A `Resolver` over a layout, that tells what it was asked for."""
 
@@ -78,15 +95,20 @@ class Bases:
         where: str = "auto",
         pins: Mapping[str, Pin] | None = None,
     ) -> tuple[BaseImage, ...]:
-        resolver = Resolver(
+        return self.resolver(pins or {}).resolve(name, platforms or (AMD64,), where)
+
+    def resolver(self, pins: Mapping[str, Pin]) -> Resolver:
+        return Resolver(
             open=self._open,
-            assemble=self._assemble,
-            pins=pins or {},
+            assemble=Assembler(self.assembled),
+            pins=pins,
             store=self.store,
             progress=Progress(self.told.append),
             jobs=2,
         )
-        return resolver.resolve(name, platforms or (AMD64,), where)
+
+    def all(self, name: BaseName = PYTHON, where: str = "auto") -> list[str]:
+        return [str(platform) for platform in self.resolver({}).platforms(name, where)]
 
     def notes(self, level: str) -> list[str]:
         return [item.text for item in self.told if isinstance(item, Note) and item.level == level]
@@ -96,13 +118,6 @@ class Bases:
         if self.source is not None:
             return self.source
         return LayoutSource(self.folder, "" if digest else "t", digest)
-
-    def _assemble(
-        self, name: BaseName, platforms: Sequence[Platform], pinned: Mapping[str, DebianBase]
-    ) -> tuple[Assembled, ...]:
-        self.assembled.append(pinned)
-        made = (base("13", str(item)) for item in platforms)
-        return tuple(Assembled(image=item, packages=PACKAGES, releases=RELEASES) for item in made)
 
 
 @pytest.fixture
@@ -249,6 +264,51 @@ def test_more_layers_than_diff_ids(bases: Bases) -> None:
 
     with pytest.raises(IntegrityError, match="has 1 layers, but 0 diff_ids"):
         bases.resolve()
+
+
+# --- every platform -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("CLI-17")
+def test_every_platform_of_an_index(bases: Bases) -> None:
+    attestation = base("a", "unknown/unknown").node
+    silent = base("s", "linux/s390x").node
+    nested = index([base("4", "linux/arm/v7"), base("5", "linux/arm64")])
+    children = [
+        base("2", "linux/arm64/v8"),
+        attestation,
+        base("1"),
+        base("w", "windows/amd64"),
+        replace(silent, descriptor=silent.descriptor.bare()),
+        nested,
+    ]
+    bases.put(index(children))
+
+    assert bases.all() == ["linux/amd64", "linux/arm/v7", "linux/arm64", "linux/s390x"]
+    assert bases.notes("info") == [
+        "`distroless/python3` is left alone for windows/amd64: images are built for linux",
+    ]
+
+
+@pytest.mark.spec("CLI-17")
+def test_every_platform_of_one_image_and_of_none(bases: Bases) -> None:
+    bases.put(base("1", "linux/arm64"))
+    assert bases.all() == ["linux/arm64"]
+
+    bases.put(index([base("w", "windows/amd64"), base("a", "unknown/unknown")]))
+    with pytest.raises(PlatformMissingError, match="has no image for linux"):
+        bases.all()
+
+
+@pytest.mark.spec("CLI-17")
+def test_every_platform_that_can_be_assembled(bases: Bases, unreachable: Source) -> None:
+    assert bases.all(where="debian") == ["linux/amd64", "linux/arm/v7"]
+    with pytest.raises(NoRecipeError):
+        bases.all(expand("registry.example/a:1", overrides={}), "debian")
+    bases.source = unreachable
+    assert bases.all() == ["linux/amd64", "linux/arm/v7"]
+    with pytest.raises(UnreachableError):
+        bases.all(where="registry")
 
 
 # --- instead of a registry -----------------------------------------------------------------------------------

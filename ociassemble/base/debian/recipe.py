@@ -131,6 +131,11 @@ class Recipe:
         """The upstream releases that `image` has files of, for `platform`."""
         return tuple(self._release(name, platform) for name in self.image(image).releases)
 
+    def offered(self, image: str) -> tuple[Platform, ...]:
+        """Every platform that `image` can be made for, sorted."""
+        found = [set(self.platforms), *(set(self.archives[name].platforms) for name in self.image(image).releases)]
+        return tuple(map(Platform.parse, sorted(set.intersection(*found))))
+
     def _release(self, name: str, platform: Platform) -> Release:
         offered = self.archives[name].platforms
         for text, found in offered.items():

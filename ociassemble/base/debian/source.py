@@ -84,6 +84,10 @@ class DebianBases:
             made.append(Assembled(image=image, packages=found, releases=released))
         return tuple(made)
 
+    def platforms(self, name: BaseName) -> tuple[Platform, ...]:
+        """Every platform that the base can be assembled for."""
+        return load().offered(name.recipe)
+
     def _newest(self, name: BaseName, platforms: Sequence[Platform]) -> tuple[tuple[DebianPackage, ...], ...]:
         from ociassemble.attest.openpgp import verify_release
 

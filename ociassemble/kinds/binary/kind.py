@@ -50,7 +50,10 @@ class Binary:
 
     def default_base(self, tree: ProjectTree, settings: Settings, platforms: Sequence[Platform]) -> DefaultBase:
         """The smallest base that has what the program links against, on every platform (BINARY-10)."""
-        asked = [_chosen(tree, settings, platform) for platform in platforms]
+        # Without platforms (`all` of a base that is chosen here) every program counts.
+        asked = [_chosen(tree, settings, platform) for platform in platforms] or [*_called(tree, settings.name or "")]
+        if not asked:
+            raise _none(tree)
         dynamic = [program for program in asked if not program.static]
         for program in dynamic:
             if "ld-musl-" in program.elf.interpreter:
