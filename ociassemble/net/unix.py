@@ -76,9 +76,10 @@ def ask(
     size: int = 0,
     timeout: float = _ANSWER_TIMEOUT,
 ) -> Answer:
-    """One request; `body` holds `size` bytes of a tar, `timeout` is in seconds a read. Raises `UnreachableError`, and `CutError` where it broke off.
+    """One request; `body` holds `size` bytes of a tar, `timeout` is in seconds a read.
 
-    Any status is returned; who asked judges it (`failed`).
+    Any status is returned; who asked judges it (`failed`). Raises `UnreachableError`, and `CutError` where it broke
+    off.
     """
     connection = _Connection(endpoint)
     headers = {"Host": endpoint.host or "docker", "Connection": "close"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import string
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ from ociassemble.kinds.node.entries import Entry, PackageLock, key_of, owner, wi
 # How ICU's root collation orders what it knows of ASCII; letters of one kind follow, the small one first.
 _PUNCTUATION = "_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789"
 _WEIGHTS = {character: number for number, character in enumerate(_PUNCTUATION)}
+# Letters of ASCII, as in packages' names: the case of others is a matter of Python's version.
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_SWAPPED = str.maketrans(string.ascii_letters, string.ascii_uppercase + string.ascii_lowercase)
 
 
 class BinLink(NamedTuple):
@@ -46,9 +50,9 @@ def links(
 
 def collation(text: str) -> tuple[tuple[int, ...], str]:
     """A key that sorts as npm sorts places: by letters whatever their case, then small letters before capitals."""
-    return tuple(_weight(character) for character in text), text.swapcase()
+    return tuple(_weight(character) for character in text.translate(_LOWER)), text.translate(_SWAPPED)
 
 
 def _weight(character: str) -> int:
     known = _WEIGHTS.get(character)
-    return known if known is not None else len(_PUNCTUATION) + ord(character.lower())
+    return known if known is not None else len(_PUNCTUATION) + ord(character)
