@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ociassemble.kinds.protocol import ApplicationKind, Resolution, ResolveRequest
-from ociassemble.kinds.registry import KINDS
+from ociassemble.kinds.registry import kinds as all_kinds
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
@@ -55,7 +55,7 @@ version = "1.0"
 wheels = [{ url = "https://registry.example/demo-1.0-py3-none-any.whl", size = 3, hashes = { sha256 = "%s" } }]
 """ % ("a" * 64)
 
-kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+kinds = pytest.mark.parametrize("kind", all_kinds(), ids=lambda kind: kind.name)
 
 
 def folder(kind: ApplicationKind, root: Path) -> ProjectTree:
@@ -88,7 +88,7 @@ def state(root: Path) -> dict[str, tuple[int, int, bytes]]:
 
 
 def test_every_kind_has_a_folder_here() -> None:
-    assert {kind.name for kind in KINDS} == set(FOLDERS)
+    assert {kind.name for kind in all_kinds()} == set(FOLDERS)
 
 
 @kinds

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ociassemble.errors import Error
 from ociassemble.kinds.protocol import Resolution, ResolveRequest
-from ociassemble.kinds.python import Python, requirements, select
+from ociassemble.kinds.python import requirements, select
+from ociassemble.kinds.python.kind import Python
 from ociassemble.project import tree
 from ociassemble.project.settings import Settings
 from tests.kinds.python import samples

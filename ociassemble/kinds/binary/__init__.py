@@ -1,3 +1,1 @@
 """The kind `binary`: one program that a compiler made, for each platform (specs/behaviour/binary-kind.md)."""
-
-from ociassemble.kinds.binary.kind import Binary as Binary

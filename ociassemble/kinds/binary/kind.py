@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from ociassemble.errors import ProjectError, UsageError
+from ociassemble.kinds.binary import recognise
 from ociassemble.kinds.binary.find import Program, called, fitting, programs, refuse
 from ociassemble.kinds.protocol import WORKDIR, DefaultBase, LockedPackage, Recognition, ResolveRequest, place
 from ociassemble.oci.platform import Platform
@@ -38,15 +39,10 @@ class MuslError(ProjectError):
 class Binary:
     """A program that a compiler made: to /app, with what lies beside it."""
 
-    name = "binary"
+    name = recognise.NAME
 
     def recognise(self, tree: ProjectTree) -> Recognition | None:
-        """By one program: at the top of the folder, or (weaker evidence) where build tools put it."""
-        found = _called(tree, "")
-        if not found:
-            return None
-        paths = ", ".join(program.file.path for program in found[:3]) + (", ..." if len(found) > 3 else "")
-        return Recognition(self.name, paths, weak="/" in found[0].file.path)
+        return recognise.recognise(tree)
 
     def default_base(self, tree: ProjectTree, settings: Settings, platforms: Sequence[Platform]) -> DefaultBase:
         """The smallest base that has what the program links against, on every platform (BINARY-10)."""
@@ -103,6 +99,15 @@ class Binary:
             config=_config(settings, path, workdir),
             reasons=tuple(reasons),
         )
+
+
+def claim(tree: ProjectTree) -> Recognition | None:
+    """The folder as one of a program, where it has one."""
+    found = _called(tree, "")
+    if not found:
+        return None
+    paths = ", ".join(program.file.path for program in found[:3]) + (", ..." if len(found) > 3 else "")
+    return Recognition(recognise.NAME, paths, weak="/" in found[0].file.path)
 
 
 def _called(tree: ProjectTree, name: str) -> tuple[Program, ...]:

@@ -1,3 +1,1 @@
 """The Node kind: which packages an application needs, where they go, how it starts (specs/behaviour/node-kind.md)."""
-
-from ociassemble.kinds.node.kind import Node as Node

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Sequence
 
 from ociassemble.errors import UsageError
-from ociassemble.kinds.node import bins, layers, project, semver, start
+from ociassemble.kinds.node import bins, layers, project, recognise, semver, start
 from ociassemble.kinds.node.bins import BinLink
 from ociassemble.kinds.node.entries import Entry, parse
 from ociassemble.kinds.node.errors import NodeVersionError, PackageLockError
@@ -47,11 +47,10 @@ _SHOWN = 3
 class Node:
     """Node applications: packages of package-lock.json into node_modules, the source to /app."""
 
-    name = "node"
+    name = recognise.NAME
 
     def recognise(self, tree: ProjectTree) -> Recognition | None:
-        """By its package.json."""
-        return Recognition(self.name, FILE) if tree.has(FILE) else None
+        return recognise.recognise(tree)
 
     def default_base(self, tree: ProjectTree, settings: Settings, platforms: Sequence[Platform]) -> DefaultBase:
         """The newest long-term release of Node, or the line that `engines` asks for (NODE-21)."""

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from ociassemble.kinds.node.entries import bins, globs, names, node_range
 from ociassemble.kinds.node.errors import ManifestError
+from ociassemble.kinds.node.recognise import FILE as FILE
 from ociassemble.project.tree import ProjectTree
 
-FILE = "package.json"
 _LIMIT = 4 << 20
 
 

@@ -11,18 +11,12 @@ from ociassemble.kinds.protocol import ResolveRequest
 from ociassemble.kinds.python import local, manifest, requirements
 from ociassemble.kinds.python.errors import InputError
 from ociassemble.kinds.python.manifest import at, table, texts
+from ociassemble.kinds.python.recognise import PRECEDENCE
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import Reason
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 
-# Best first. A lock says more than a list, and a list that somebody pinned more than a wish.
-PRECEDENCE = (
-    ("pylock.toml", "pylock"),
-    ("uv.lock", "uv.lock"),
-    ("requirements.txt", "requirements"),
-    ("pyproject.toml", "pyproject"),
-)
 # Locks of other tools: not read; each with the command that makes something that is.
 _FOREIGN = {
     "poetry.lock": "export it: `poetry export -f requirements.txt -o requirements.txt`",

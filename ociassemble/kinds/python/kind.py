@@ -15,7 +15,7 @@ from ociassemble.kinds.protocol import (
     ResolveRequest,
     place,
 )
-from ociassemble.kinds.python import backends, inputs, layers, manifest, select, start, target
+from ociassemble.kinds.python import backends, inputs, layers, manifest, recognise, select, start, target
 from ociassemble.kinds.python.errors import InputError, NoWheelError, PythonVersionError
 from ociassemble.kinds.python.inputs import Input
 from ociassemble.kinds.python.manifest import LocalProject
@@ -25,22 +25,14 @@ from ociassemble.plan.plan import ApplicationPlan, ConfigPlan, FilesSource, Laye
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 
-# What makes a folder a Python application, best evidence first; before these the inputs that are read.
-_OTHERS = ("poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile", "setup.py", "setup.cfg")
-_PROGRAMS = ("main.py", "app.py", "manage.py", "wsgi.py", "asgi.py", "__main__.py")
-
 
 class Python:
     """Python applications: wheels into the base's site directory, the source to /app."""
 
-    name = "python"
+    name = recognise.NAME
 
     def recognise(self, tree: ProjectTree) -> Recognition | None:
-        """By a file that lists packages, or one that starts a program."""
-        for name in (*(name for name, _ in inputs.PRECEDENCE), *_OTHERS, *_PROGRAMS):
-            if tree.has(name):
-                return Recognition(self.name, name)
-        return None
+        return recognise.recognise(tree)
 
     def default_base(self, tree: ProjectTree, settings: Settings, platforms: Sequence[Platform]) -> DefaultBase:
         return DefaultBase("distroless/python3")

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from ociassemble.errors import Error, UsageError
-from ociassemble.kinds.binary import Binary
 from ociassemble.kinds.binary.find import NotLinuxError
-from ociassemble.kinds.binary.kind import MuslError, NoProgramError
+from ociassemble.kinds.binary.kind import Binary, MuslError, NoProgramError
 from ociassemble.kinds.registry import KindError, choose
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import BaseFacts

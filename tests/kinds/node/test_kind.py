@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from ociassemble.errors import Error, UsageError
-from ociassemble.kinds.node import Node
 from ociassemble.kinds.node.errors import (
     DisagreeError,
     LockMissingError,
@@ -17,6 +16,7 @@ from ociassemble.kinds.node.errors import (
     NodeVersionError,
     PackageLockError,
 )
+from ociassemble.kinds.node.kind import Node
 from ociassemble.kinds.protocol import Resolution
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef

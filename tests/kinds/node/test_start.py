@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ociassemble.errors import Error
-from ociassemble.kinds.node import Node
 from ociassemble.kinds.node.errors import NodeStartError, NoNodeError
+from ociassemble.kinds.node.kind import Node
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import ApplicationPlan
 from ociassemble.project.settings import NodeSettings, Settings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ociassemble.kinds.python import Python
+from ociassemble.kinds.python.kind import Python
 from ociassemble.kinds.registry import choose
 from ociassemble.project import settings, tree
 from tests.kinds.python import samples

@@ -8,7 +8,8 @@ import pytest
 
 from ociassemble.errors import Error, ProjectError
 from ociassemble.kinds.protocol import ResolveRequest
-from ociassemble.kinds.python import Python, inputs
+from ociassemble.kinds.python import inputs
+from ociassemble.kinds.python.kind import Python
 from ociassemble.project.settings import PythonSettings, Settings
 from tests.kinds.python import samples
 from tests.spec_tables import cases

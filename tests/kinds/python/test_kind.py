@@ -10,8 +10,8 @@ import pytest
 
 from ociassemble.errors import Error, ProjectError, UsageError
 from ociassemble.kinds.protocol import LockedPackage
-from ociassemble.kinds.python import Python
 from ociassemble.kinds.python.errors import NeedsBuildError, NoPythonError, NoWheelError, PythonVersionError
+from ociassemble.kinds.python.kind import Python
 from ociassemble.plan.plan import ApplicationPlan, FilesSource, TextSource, WheelSource
 from ociassemble.project.settings import PythonSettings, Settings
 from tests.kinds.python import samples

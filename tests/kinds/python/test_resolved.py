@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from ociassemble.kinds.protocol import Resolution, ResolveRequest
-from ociassemble.kinds.python import Python
 from ociassemble.kinds.python.errors import LockedHashError, NoWheelError
+from ociassemble.kinds.python.kind import Python
 from ociassemble.kinds.python.target import machine
 from ociassemble.project import tree
 from ociassemble.project.settings import Settings

@@ -10,8 +10,8 @@ import pytest
 
 from ociassemble.errors import ProjectError
 from ociassemble.kinds.protocol import LockedPackage
-from ociassemble.kinds.python import Python
 from ociassemble.kinds.python.errors import StartCommandError
+from ociassemble.kinds.python.kind import Python
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import ApplicationPlan
 from ociassemble.project.settings import PythonSettings, Settings
