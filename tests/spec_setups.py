@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -96,9 +97,15 @@ def programs(setup: Setup) -> None:
 
 
 def bases(setup: Setup) -> None:
-    """A store in which what `distroless/...` stands for is kept, once for all documents of a run."""
+    """The store of tests/interop/test_node_bases.py: what `distroless/...` stands for is assembled once a run."""
     run = setup.folder.parent.parent if "PYTEST_XDIST_WORKER" in os.environ else setup.folder.parent
-    setup.environment["OCIASSEMBLE_CACHE_DIR"] = str(run / "spec-bases")
+    setup.environment["OCIASSEMBLE_CACHE_DIR"] = str(run / "node-bases" / "cache")
+
+
+def express(setup: Setup) -> None:
+    """`shop`: the files of examples/express, without a lock of ours."""
+    left_out = shutil.ignore_patterns("ociassemble.lock", "README.md")
+    shutil.copytree(Path(__file__).parent.parent / "examples" / "express", setup.folder / "shop", ignore=left_out)
 
 
 def ports(setup: Setup) -> None:
@@ -129,6 +136,7 @@ SETUPS: dict[str, Callable[[Setup], None]] = {
     "busybox": busybox,
     "programs": programs,
     "bases": bases,
+    "express": express,
     "ports": ports,
     "private": private,
 }
