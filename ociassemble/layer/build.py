@@ -39,6 +39,7 @@ from ociassemble.plan.plan import (
     LinkSource,
     NpmSource,
     Source,
+    TarSource,
     TextSource,
     TrustSource,
     WheelSource,
@@ -167,6 +168,8 @@ def _entries(source: Source, materials: Materials, stack: ExitStack, spool: Spoo
         return wheel.entries(stack.enter_context(materials.artifact(source.artifact)), source)
     if isinstance(source, NpmSource):
         return _npm(source, materials, spool)
+    if isinstance(source, TarSource):
+        return _tree(source, materials, spool)
     if isinstance(source, DebSource):
         from ociassemble.layer import deb
 
@@ -212,6 +215,13 @@ def _npm(source: NpmSource, materials: Materials, spool: Spool) -> Iterator[Entr
     # Closed before the next one is opened: node_modules may hold more packages than a process may hold files open.
     with materials.artifact(source.artifact) as stream:
         yield from npm.entries(stream, source, spool)
+
+
+def _tree(source: TarSource, materials: Materials, spool: Spool) -> Iterator[Entry]:
+    from ociassemble.layer import tree
+
+    with materials.artifact(source.artifact) as stream:
+        yield from tree.entries(stream, source, spool)
 
 
 def _file(item: FileItem, materials: Materials) -> Entry:

@@ -46,6 +46,16 @@ class NpmSource(NamedTuple):
     executables: tuple[str, ...] = ()
 
 
+class TarSource(NamedTuple):
+    """A part of a node_modules folder, as locking packed it: an uncompressed tar of files and symlinks.
+
+    `path` is the folder it goes to, absolute in the image ("/app/node_modules/express").
+    """
+
+    artifact: ArtifactRef
+    path: str
+
+
 class FileItem(NamedTuple):
     """One path of the project, as it will be in the image.
 
@@ -146,6 +156,7 @@ class ArchiveSource(NamedTuple):
 Source = (
     WheelSource
     | NpmSource
+    | TarSource
     | FilesSource
     | TextSource
     | DirectorySource
@@ -214,7 +225,7 @@ def artifacts_of(layer: LayerPlan) -> tuple[ArtifactRef, ...]:
     """The artifacts that building `layer` reads, each once; of an `ArchiveSource` all it could read."""
     found: dict[Digest, ArtifactRef] = {}
     for source in layer.sources:
-        if isinstance(source, WheelSource | NpmSource | DebSource):
+        if isinstance(source, WheelSource | NpmSource | TarSource | DebSource):
             found.setdefault(source.artifact.digest, source.artifact)
         elif isinstance(source, DerivedSource):
             for artifact in source.artifacts:
@@ -235,7 +246,7 @@ def places_of(layer: LayerPlan) -> tuple[str, ...]:
             places += (item.path for item in source.items)
         elif isinstance(source, ArchiveSource):
             places += (item.path for item in source.files)
-        elif isinstance(source, NpmSource | TextSource | DirectorySource | LinkSource | TrustSource):
+        elif isinstance(source, NpmSource | TarSource | TextSource | DirectorySource | LinkSource | TrustSource):
             places.append(source.path)
         else:
             places.append("/")
@@ -264,6 +275,7 @@ def document(value: Any) -> Any:
 _TAGS: dict[type, str] = {
     WheelSource: "wheel",
     NpmSource: "npm",
+    TarSource: "tar",
     FilesSource: "files",
     TextSource: "text",
     DirectorySource: "directory",

@@ -116,7 +116,7 @@ def walk(
 
 
 # Beside one of these, node_modules folders are made anew from it.
-_NPM_LOCKS = frozenset({"package-lock.json", "npm-shrinkwrap.json"})
+_NPM_LOCKS = frozenset({"package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock"})
 _INSTALLED = "installed anew from the lock"
 BUILT = "written or read by this build"
 _FINAL = frozenset({ignore.OWN, BUILT})  # no ignore file brings these back

@@ -42,6 +42,17 @@ class Supplies:
                 progress=session.progress,
                 jobs=session.transfers,
             )
+        if ecosystem == "npm" and application.request and application.request.form != "package-lock":
+            from ociassemble.lock.modules import ModulesSupply
+
+            return ModulesSupply(
+                application,
+                environment=session.environment.variables,
+                host=session.host_platform(),
+                offline=session.options.offline,
+                store=session.store,
+                progress=session.progress,
+            )
         if ecosystem == "npm":
             from ociassemble.lock.npm import NpmSupply
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections.abc import Sequence
 
@@ -64,6 +65,10 @@ class Node:
     def request(self, tree: ProjectTree, settings: Settings, facts: BaseFacts | None) -> ResolveRequest | None:
         """The lock and every package.json it must agree with (NODE-3, NODE-13)."""
         found = project.read(tree, settings)
+        if found.tool_inputs:
+            lock = found.tool_inputs[0]
+            form = project.TOOLS[lock]
+            return ResolveRequest("npm", form, lock, found.inputs, package=found.own.folder)
         if found.lock is None:
             return None
         return ResolveRequest(
@@ -76,6 +81,9 @@ class Node:
 
     def select(self, request: ResolveRequest, resolution: Resolution, facts: BaseFacts) -> tuple[LockedPackage, ...]:
         """What `npm ci --omit=dev` fetches for the base's platform, each by its place (NODE-7 to NODE-16)."""
+        if request.form in project.TOOLS.values():
+            laid = json.loads(resolution.text)[str(facts.platform)]
+            return tuple(LockedPackage.read(item, request.form) for item in laid)
         lock = parse(resolution.text, request.primary)
         chosen = installed(lock, Target.of(facts), optional=OPTIONAL in request.groups)
         return locked(lock, chosen, resolution.artifacts)
@@ -90,7 +98,9 @@ class Node:
         _check_engine(found, node.version)
         entries = _entries(found, settings, facts, packages)
         links = _links(found, entries, tree)
-        dependencies, commands = layers.dependencies(packages, links, root, settings.layers or "auto")
+        dependencies, commands = layers.dependencies(
+            packages, links, root, settings.layers or "auto", packed=bool(found.tool_inputs)
+        )
         at_home = not settings.workdir
         workdir = posixpath.join(root, found.own.folder).rstrip("/") if at_home else root
         application = start.Application(
@@ -152,6 +162,8 @@ def _entries(
     found: Project, settings: Settings, facts: BaseFacts, packages: tuple[LockedPackage, ...]
 ) -> tuple[Entry, ...]:
     """What of the lock is laid down; the packages must be those it names."""
+    if found.tool_inputs:
+        return ()  # they are what the tool laid down, whatever its lock calls them
     if found.lock is None:
         if packages:
             raise PackageLockError("packages are locked, and the folder has no package-lock.json")
@@ -238,6 +250,8 @@ def _about(
 ) -> list[Reason]:
     """What was decided about packages, and what may be wrong with them."""
     lock = found.lock
+    if found.tool_inputs:
+        return [Reason("node_modules is what the tool of the lock lays down", found.tool_inputs[0])]
     if lock is None:
         return _about_prebuilt(found, tree) if settings.node.prebuilt else [Reason("no dependencies", FILE)]
     reasons = []

@@ -9,7 +9,7 @@ from ociassemble.kinds.node.bins import BinLink
 from ociassemble.kinds.node.entries import owner
 from ociassemble.kinds.node.errors import PackageLockError
 from ociassemble.kinds.protocol import LockedPackage
-from ociassemble.plan.plan import LayerPlan, LinkSource, NpmSource, Source
+from ociassemble.plan.plan import LayerPlan, LinkSource, NpmSource, Source, TarSource
 
 # A layer of its own costs a request and a descriptor; below a mebibyte that is more than re-sending it saves.
 BIG = 1 << 20
@@ -18,16 +18,22 @@ MOST = 100  # an image may have 127 layers, those of its base among them
 
 
 def dependencies(
-    packages: Sequence[LockedPackage], links: Iterable[BinLink], workdir: str, cut: str
+    packages: Sequence[LockedPackage], links: Iterable[BinLink], workdir: str, cut: str, *, packed: bool = False
 ) -> tuple[tuple[LayerPlan, ...], tuple[LinkSource, ...]]:
     """The layers of `packages`, and the links that found no place in them.
 
-    `cut` is "auto", "single" or "per-package". Links go with the packages that share a layer.
+    `cut` is "auto", "single" or "per-package". Links go with the packages that share a layer. With
+    `packed` the packages are parts of a node_modules folder, as locking packed them.
     """
     executables: dict[str, list[str]] = {}
     for link in links:
         executables.setdefault(link.owner, []).append(link.file)
-    sources = {package: _source(package, executables.get(package.name, ()), workdir) for package in packages}
+    sources: dict[LockedPackage, Source] = {
+        package: TarSource(package.artifact, posixpath.join(workdir, package.name))
+        if packed
+        else _source(package, executables.get(package.name, ()), workdir)
+        for package in packages
+    }
     alone = _alone(packages, cut)
     layers = [
         LayerPlan(title=_title(package.name), role="dependency", sources=(sources[package],))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,9 +16,10 @@ from ociassemble.project.tree import ProjectTree
 
 MODULES = "node_modules"
 MAX_LOCK = 16 << 20  # bytes, as everywhere locks are read
+# Locks of tools that lay packages down themselves, and the forms in which that is asked for.
+TOOLS = {"pnpm-lock.yaml": "pnpm-lock", "yarn.lock": "yarn-lock"}
+_TOOL_INPUTS = (".patch", ".tgz")
 _OTHERS = {
-    "pnpm-lock.yaml": "pnpm",
-    "yarn.lock": "Yarn",
     "bun.lock": "Bun",
     "bun.lockb": "Bun",
 }
@@ -29,6 +31,7 @@ class Project(NamedTuple):
     manifests: Mapping[str, Manifest]  # by folder: "" the project's own, then workspaces and other linked folders
     own: Manifest  # of the application
     lock: PackageLock | None
+    tool_inputs: tuple[str, ...] = ()  # with a lock of pnpm or Yarn: what the tool is given, the lock first
 
     @property
     def root(self) -> Manifest:
@@ -37,6 +40,8 @@ class Project(NamedTuple):
     @property
     def inputs(self) -> tuple[str, ...]:
         """Files that the answer depends on, the lock first."""
+        if self.tool_inputs:
+            return self.tool_inputs
         named = (self.lock.filename,) if self.lock is not None else ()
         return (*named, *(item.path for item in self.manifests.values()))
 
@@ -51,11 +56,30 @@ def read(tree: ProjectTree, settings: Settings) -> Project:
     lock = parse(tree.text(filename, MAX_LOCK), filename) if installs else None
     folders = _folders(tree, root, lock)
     manifests = {"": root} | {folder: manifest.read(tree, folder) for folder in folders}
+    foreign = "" if filename or settings.node.prebuilt else next((name for name in TOOLS if tree.has(name)), "")
+    inputs = _tool_inputs(tree, foreign) if foreign else ()
     if lock is not None:
         agree.check(lock, manifests)
+    elif foreign:
+        folders = tuple(posixpath.dirname(path) for path in inputs if path.endswith(f"/{FILE}"))
+        manifests = {"": root} | {folder: manifest.read(tree, folder) for folder in folders}
     else:
         _check_prebuilt(tree, settings, manifests)
-    return Project(manifests, _chosen(manifests, settings), lock)
+    return Project(manifests, _chosen(manifests, settings), lock, inputs)
+
+
+def _tool_inputs(tree: ProjectTree, lock: str) -> tuple[str, ...]:
+    """What pnpm or Yarn reads of a project: the lock, every package.json, patches and tarballs."""
+    if lock == "yarn.lock" and "\n__metadata:" in f"\n{tree.text(lock, MAX_LOCK)}":
+        raise LockMissingError(
+            "`yarn.lock` is one of Yarn 2 or later, which is not read",
+            hint="let it write node_modules (`nodeLinker: node-modules`, `yarn workspaces focus --production`) and set"
+            f" `prebuilt = true` in [node]; or write a lock that is read: `{REFRESH}`",
+        )
+    named = [lock, FILE, *(("pnpm-workspace.yaml",) if tree.has("pnpm-workspace.yaml") else ())]
+    below = (file.path for file in tree.files if file.kind == "file" and MODULES not in file.path.split("/"))
+    more = (path for path in below if posixpath.basename(path) == FILE or path.endswith(_TOOL_INPUTS))
+    return tuple(dict.fromkeys((*named, *more)))
 
 
 def _folders(tree: ProjectTree, root: Manifest, lock: PackageLock | None) -> tuple[str, ...]:

@@ -96,8 +96,8 @@ def test_nothing_to_install_needs_no_lock(tmp_path: Path) -> None:
     ("files", "message", "hint"),
     [
         ({}, "there is no `package-lock.json`", "npm install --package-lock-only"),
-        ({"yarn.lock": ""}, "there is only `yarn.lock`", "Yarn's lock is not read"),
-        ({"pnpm-lock.yaml": ""}, "there is only `pnpm-lock.yaml`", "pnpm's lock is not read"),
+        ({"yarn.lock": "__metadata:\n"}, "`yarn.lock` is one of Yarn 2", "`prebuilt = true`"),
+        ({"bun.lock": ""}, "there is only `bun.lock`", "Bun's lock is not read"),
         ({"node_modules/a/index.js": ""}, "there is no `package-lock.json`", "`prebuilt = true`"),
     ],
 )
