@@ -8,7 +8,7 @@ from pathlib import Path
 from ociassemble import _files
 from ociassemble.errors import UsageError
 from ociassemble.oci.platform import Platform
-from ociassemble.oci.reference import Reference
+from ociassemble.oci.reference import DEFAULT_TAG, Reference
 from ociassemble.session import Session
 from ociassemble.session.request import BuildRequest, from_spec
 from ociassemble.transports.archive import one_platform
@@ -33,7 +33,15 @@ def destinations(
     for path in request.writes:
         _files.check_place(path)
     names = _names(request.tags)
-    found = [session.destination(place.text, push=True, names=names) for _, place in outputs]
+    found = [
+        session.destination(text, push=True, names=names) for _, place in outputs for text in _with_tags(place, names)
+    ]
+    if names and outputs and not (request.push or request.load or any(_takes_names(place) for _, place in outputs)):
+        own = ", ".join(f"`{place.text}`" for _, place in outputs)
+        session.progress.info(
+            f"the result is not called `{request.tags[0]}`: {own} has a name of its own, and nothing is pushed "
+            "without `--push`"
+        )
     if request.load:
         from ociassemble.session.engines import into_engine
 
@@ -55,6 +63,18 @@ def _check(outputs: Sequence[tuple[str, Location]], platforms: Callable[[], Sequ
             raise one_platform(place.text, ", ".join(map(str, asked)))
     if sum(place.transport in ARCHIVES and place.path == "-" for _, place in outputs) > 1:
         raise UsageError("two archives cannot both go to standard output", hint="name a file for one of them")
+
+
+def _takes_names(place: Location) -> bool:
+    """Whether the names of `-t` go into a place: a layout or archive whose own name says no tag (CLI-18)."""
+    return place.transport in ("oci", *ARCHIVES) and not place.tag
+
+
+def _with_tags(place: Location, names: Sequence[Reference]) -> list[str]:
+    """The text of a place; of a layout that says no tag, once for each tag of `names`."""
+    if place.transport != "oci" or not _takes_names(place) or place.digest is not None:
+        return [place.text]
+    return [f"{place.text}:{tag}" for tag in dict.fromkeys(name.tag or DEFAULT_TAG for name in names)] or [place.text]
 
 
 def _names(texts: Sequence[str]) -> tuple[Reference, ...]:

@@ -92,6 +92,6 @@ def _layout(rest: str) -> tuple[str, str, Digest | None]:
     if at and tail.startswith(("sha256:", "sha512:")):
         rest, digest = head, Digest(tail)
     path, colon, tag = rest.rpartition(":")
-    if not colon or "/" in tag or (len(path) == 1 and path.isalpha()):
+    if not colon or "/" in tag or (len(path) == 1 and path.isalpha() and tag.startswith("\\")):
         return rest, "", digest
     return path, tag, digest
