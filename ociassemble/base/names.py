@@ -42,6 +42,19 @@ class BaseName(NamedTuple):
         """The full name, for printing."""
         return str(self.location.reference) if self.location.reference is not None else self.location.text
 
+    @property
+    def line(self) -> str:
+        """The repository, without its host, that a short name of our table stands for; "" for every other name."""
+        reference = self.location.reference
+        return reference.repository if self.recipe and self.written != self.expanded and reference is not None else ""
+
+    def on_line(self, repository: str) -> BaseName:
+        """This short name where it stood for another `repository`; a name of no line is what it says."""
+        reference = self.location.reference
+        if not repository or not self.line or reference is None:
+            return self
+        return self._replace(location=self.location._replace(reference=reference._replace(repository=repository)))
+
 
 def expand(text: str, *, overrides: Mapping[str, str], strict: bool = False) -> BaseName:
     """What `text` stands for. `overrides` are the settings' own short names and win."""

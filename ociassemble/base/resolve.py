@@ -128,6 +128,8 @@ class Resolver:
     def resolve(self, name: BaseName, platforms: Sequence[Platform], base_source: str) -> tuple[BaseImage, ...]:
         """The base for each platform. `base_source` is "auto", "registry" or "debian"."""
         pins = [self.pins.get(str(platform)) for platform in platforms]
+        if pins and isinstance(pins[0], RegistryBase):
+            name = name.on_line(pins[0].repository)
         expanded = f" -> {name.expanded}" if name.expanded != name.written else ""
         self.progress.info(f"base image: {name.written}{expanded}{' (pinned by the lock)' if all(pins) else ''}")
         if all(isinstance(pin, RegistryBase) for pin in pins):

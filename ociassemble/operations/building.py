@@ -99,7 +99,7 @@ def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
         if target.base.source == "debian":
             base = DebianBase(target.base.recipe, target.base.packages, *pinned, target.base.releases)
         elif target.base.source == "registry":
-            base = RegistryBase(*pinned)
+            base = RegistryBase(*pinned, target.base.name.line)
     dependencies = [
         (layer, plan)
         for layer, plan in zip(target.layers, target.plan.layers, strict=True)

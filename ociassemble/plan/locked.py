@@ -15,6 +15,7 @@ from ociassemble.plan.release import Release
 from ociassemble.plan.strict import Invalid, Object
 
 _FILENAME = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]+")
+_REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-][a-z0-9]+)*")
 # A relative path without `.`, `..` or empty parts.
 PATH = re.compile(r"(?!/)(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+(?:/(?!\Z)|\Z))+")
 
@@ -109,12 +110,17 @@ class BaseLayer(NamedTuple):
 
 
 class RegistryBase(NamedTuple):
-    """A base pinned to one manifest, which `asked.base` is then never asked for by tag."""
+    """A base pinned to one manifest, which `asked.base` is then never asked for by tag.
+
+    `repository` is what a short name stood for, without its host ("distroless/nodejs24-debian13"): the name may stand
+    for a newer line by now, and the manifest is where it was. "" for a full name, which cannot move.
+    """
 
     digest: Digest
     size: int
     media_type: str
     layers: tuple[BaseLayer, ...]
+    repository: str = ""
 
 
 class DebianPackage(NamedTuple):
@@ -251,6 +257,8 @@ def base_document(base: RegistryBase | DebianBase) -> dict[str, Any]:
         if base.releases:
             result["releases"] = [item.document() for item in base.releases]
         return {"source": "debian", "recipe": base.recipe, **result}
+    if base.repository:
+        result["repository"] = base.repository
     return {"source": "registry", **result}
 
 
@@ -261,7 +269,9 @@ def read_base(value: Any, path: str) -> RegistryBase | DebianBase:
         manifest = (source.digest("digest"), source.integer("size"), source.text("media-type"))
         layers = tuple(BaseLayer.read(item, where) for item, where in source.items("layers"))
         if kind == "registry":
-            return RegistryBase(*manifest, layers)
+            there = source.has("repository")
+            repository = source.matching("repository", _REPOSITORY, "a repository without its host") if there else ""
+            return RegistryBase(*manifest, layers, repository)
         if kind == "debian":
             packages = tuple(DebianPackage.read(item, where) for item, where in source.items("packages"))
             items = source.items("releases") if source.has("releases") else ()

@@ -82,6 +82,7 @@ class Bases:
         self.store = MemoryStore()
         self.told: list[Event] = []
         self.opened: list[Digest | None] = []
+        self.names: list[BaseName] = []
         self.assembled: list[Mapping[str, DebianBase]] = []
         self.source: Source | None = None  # instead of the layout
 
@@ -115,6 +116,7 @@ class Bases:
 
     def _open(self, name: BaseName, digest: Digest | None) -> Source:
         self.opened.append(digest)
+        self.names.append(name)
         if self.source is not None:
             return self.source
         return LayoutSource(self.folder, "" if digest else "t", digest)
@@ -430,6 +432,24 @@ def test_what_the_lock_pins_is_asked_for_by_digest_alone(bases: Bases) -> None:
     assert found.image.digest == old.digest
     assert bases.opened == [old.digest]
     assert bases.notes("info")[0].endswith("(pinned by the lock)")
+
+
+@pytest.mark.spec("LOCK-9")
+def test_a_short_name_is_what_it_stood_for_when_it_was_locked(bases: Bases) -> None:
+    made = base()
+    bases.put(made)
+    moved = RegistryBase(*pin(made), "distroless/python3-debian12")
+    (found,) = bases.resolve(pins={"linux/amd64": moved})
+
+    assert [str(name.location.reference) for name in bases.names] == [
+        "gcr.io/distroless/python3-debian12:nonroot",
+    ]
+    assert found.annotations()["org.opencontainers.image.base.name"] == "gcr.io/distroless/python3-debian12:nonroot"
+    # What is no short name, or is one of the settings, stands for what it says.
+    full = expand("gcr.io/distroless/python3-debian13:nonroot", overrides={})
+    own = expand("distroless/python3", overrides={"distroless/python3": "registry.example/python:1"})
+    assert [name.on_line(moved.repository) for name in (full, own)] == [full, own]
+    assert (PYTHON.line, full.line, own.line) == ("distroless/python3-debian13", "", "")
 
 
 def test_a_pinned_base_that_is_gone_is_not_replaced(bases: Bases, unreachable: Source) -> None:

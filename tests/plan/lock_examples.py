@@ -78,7 +78,11 @@ def example() -> Lock:
         ),
         platforms={
             "linux/amd64": LockedPlatform(
-                facts=facts(), base=RegistryBase(*pinned), packages=(flask,), layers=(layer,), verdict=verdict
+                facts=facts(),
+                base=RegistryBase(*pinned, "distroless/python3-debian13"),
+                packages=(flask,),
+                layers=(layer,),
+                verdict=verdict,
             ),
             "linux/arm64": LockedPlatform(
                 facts=facts(), base=DebianBase("python3-debian13", (package,), *pinned, (release(),)), packages=(flask,)
