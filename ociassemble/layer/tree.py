@@ -9,6 +9,7 @@ from typing import BinaryIO
 from ociassemble.content.spool import Spool
 from ociassemble.errors import FormatError
 from ociassemble.formats import tar
+from ociassemble.formats.zip import show
 from ociassemble.layer.entry import Entry
 from ociassemble.plan.plan import TarSource
 
@@ -29,7 +30,7 @@ def entries(stream: BinaryIO, source: TarSource, spool: Spool) -> Iterator[Entry
     for member in tar.read(stream):
         parts = member.name.split("/")
         if member.kind not in ("file", "symlink") or member.name != posixpath.normpath(member.name) or ".." in parts:
-            raise TreeFormatError(f"`{name}` has a {member.kind} where it may have files and symlinks", details=parts)
+            raise TreeFormatError(f"`{name}` holds {show(member.name)} ({member.kind}), which locking does not write")
         made = Entry(f"{folder}/{member.name}", member.kind, origin=f"packages in {name}")
         if member.kind == "symlink":
             found.append(made._replace(target=member.target))
