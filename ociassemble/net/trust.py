@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +44,18 @@ def context(trust: Trust) -> ssl.SSLContext:
     for file in trust.ca_files:
         _load(made, file)
     return made
+
+
+def files(trust: Trust) -> frozenset[str]:
+    """The bundles that `context` trusts, links resolved: whoever is told to trust one of them need not be."""
+    system = ssl.get_default_verify_paths()
+    found = [trust.requests_ca_bundle, *map(str, trust.ca_files)]
+    if trust.ssl_cert_file or trust.ssl_cert_dir:
+        found.append(trust.ssl_cert_file)
+    else:
+        # Debian's folder of single certificates has all of them in one file, too.
+        found += [system.openssl_cafile, f"{system.openssl_capath}/ca-certificates.crt"]
+    return frozenset(os.path.realpath(path) for path in found if path)
 
 
 def unverified() -> ssl.SSLContext:

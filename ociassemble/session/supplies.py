@@ -148,6 +148,7 @@ class Supplies:
 
     def _npm_settings(self, folder: Path) -> NpmSettings:
         """What npm's files and environment say for the project in `folder`; what is not followed is told."""
+        from ociassemble.net import trust
         from ociassemble.sources import npmrc
 
         environment = self._session.environment
@@ -157,6 +158,7 @@ class Supplies:
             home=environment.home,
             folder=folder,
             node=Path(node) if node else None,
+            trusted=trust.files(self._session.trust),
         )
         for note in found.notes:
             self._session.progress.warn(note)

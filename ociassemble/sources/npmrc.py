@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -109,10 +110,17 @@ class NpmSettings:
 
 
 def discover(
-    *, environment: Mapping[str, str], home: Path, folder: Path, node: Path | None = None, read: Read | None = None
+    *,
+    environment: Mapping[str, str],
+    home: Path,
+    folder: Path,
+    node: Path | None = None,
+    read: Read | None = None,
+    trusted: Collection[str] = (),
 ) -> NpmSettings:
     """The configuration for the project in `folder`. `node` is the installed Node, which npm's global file lies beside.
 
+    `trusted` are files of authorities, links resolved, that connections trust anyway: a `cafile` among them is no news.
     Raises `NpmSettingError`.
     """
     read = read or read_file
@@ -121,9 +129,18 @@ def discover(
     for place, table in _tables(environment, home, folder, node, read):
         for key, value in table.items():
             values.setdefault(key, (value, place))
+    cafile, place = values.get("cafile", ("", ""))
+    if cafile and _file_meant(cafile, home, folder) in trusted:
+        values["cafile"] = "", place
     for key, text in _lines(read(folder / ".npmrc")):
         written[_expanded(key, environment)] = f"{key}={text}"
     return _settings(values, {key: text for key, text in written.items() if values[key][1] == _PROJECT}, environment)
+
+
+def _file_meant(text: str, home: Path, folder: Path) -> str:
+    """The file that npm means by a path in its configuration, links resolved."""
+    path = folder / (home / text[2:] if text.startswith("~/") else text)
+    return os.path.realpath(path) if "\0" not in text else ""
 
 
 def ask_default(npm: str, *, environment: Mapping[str, str], folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from ociassemble.errors import UnreachableError
 from ociassemble.net.errors import TlsError
-from ociassemble.net.trust import CertificateFileError, Trust, context
+from ociassemble.net.trust import CertificateFileError, Trust, context, files
 from ociassemble.net.wire import Wire
 from tests.net.scripted import Answer, ScriptedServer
 
@@ -120,3 +121,16 @@ def test_ssl_cert_file_replaces_the_system(tmp_path: Path) -> None:
     assert made.minimum_version == ssl.TLSVersion.TLSv1_2
     # What is not there is passed over, as OpenSSL does.
     context(Trust(ssl_cert_file=str(tmp_path / "no"), ssl_cert_dir=str(tmp_path)))
+
+
+def test_the_bundles_that_are_trusted(tmp_path: Path) -> None:
+    bundle, link = tmp_path / "bundle.pem", tmp_path / "link.pem"
+    bundle.touch()
+    link.symlink_to(bundle)
+    system = ssl.get_default_verify_paths()
+    real = str(bundle.resolve())
+
+    assert os.path.realpath(system.openssl_cafile) in files(Trust())
+    assert files(Trust(ssl_cert_file=str(link))) == {real}  # which replaces the system's
+    assert files(Trust(ssl_cert_dir=str(tmp_path))) == set()
+    assert real in files(Trust(requests_ca_bundle=str(link))) and real in files(Trust(ca_files=(bundle,)))

@@ -266,6 +266,23 @@ def test_what_is_not_followed_is_told(line: str, told: str) -> None:
     assert project("strict-ssl=true\nfund=false\nemail=me@a.example\nalways-auth=true").notes == ()
 
 
+@pytest.mark.spec("NPM-23")
+def test_a_cafile_that_is_trusted_anyway_is_no_news(tmp_path: Path) -> None:
+    (tmp_path / "bundle.pem").touch()
+    (tmp_path / "link.pem").symlink_to("bundle.pem")
+
+    def notes(line: str) -> tuple[str, ...]:
+        (tmp_path / ".npmrc").write_text(line)
+        trusted = {str((tmp_path / "bundle.pem").resolve())}
+        return npmrc.discover(environment={}, home=tmp_path, folder=tmp_path, trusted=trusted).notes
+
+    for same in (f"{tmp_path}/bundle.pem", "./link.pem", "~/bundle.pem"):
+        assert notes(f"cafile={same}") == ()
+    for other in ("other.pem", f"{tmp_path}/bundle.pem.bak", "~/x", "a\0b"):
+        (said,) = notes(f"cafile={other}\n")
+        assert "--ca-file" in said
+
+
 @pytest.mark.spec("NPM-24")
 def test_secrets_are_not_in_any_repr() -> None:
     found = project("//r.example/:_authToken=hunter2\nregistry=https://me:hunter2@r.example")
