@@ -119,7 +119,7 @@ class Resolver:
     """
 
     open: Callable[[BaseName, Digest | None], Source]
-    assemble: Assemble
+    assembler: Callable[[], Assemble]  # asked only where a base is assembled
     pins: Mapping[str, Pin]
     store: Store
     progress: Progress
@@ -152,13 +152,13 @@ class Resolver:
         """Every platform of the base that can be built upon, sorted; for an index that is one read of it."""
         if base_source == "debian":
             _require_recipe(name)
-            return self.assemble.platforms(name)
+            return self.assembler().platforms(name)
         try:
             node = self.open(name, None).read()
         except (UnreachableError, OfflineError) as error:
             if base_source != "auto" or not name.recipe:
                 raise _hinted(error, name) from None
-            return self.assemble.platforms(name)  # as `resolve` falls back, and says so
+            return self.assembler().platforms(name)  # as `resolve` falls back, and says so
         found = platforms_within(kept(node, self.store))
         others = sorted({str(item) for item in found if item.os != "linux"})
         if others:
@@ -183,7 +183,7 @@ class Resolver:
     def _debian(self, name: BaseName, platforms: Sequence[Platform], *, fell_back: bool) -> tuple[BaseImage, ...]:
         _require_recipe(name)
         pins = {key: pin for key, pin in self.pins.items() if isinstance(pin, DebianBase)}
-        made = self.assemble(name, platforms, pins)
+        made = self.assembler()(name, platforms, pins)
         for platform, item in zip(platforms, made, strict=True):
             if (pin := pins.get(str(platform))) is not None:
                 self._as_locked(name, item.image, pin)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ociassemble.audit.prove import Finding
 from ociassemble.base.names import BaseName
@@ -40,6 +41,9 @@ from ociassemble.session.request import BuildRequest, from_spec
 from ociassemble.session.supplies import Supplies
 from ociassemble.transports.locate import locate
 from ociassemble.transports.protocols import Destination, Source
+
+if TYPE_CHECKING:
+    from ociassemble.base.debian.source import DebianBases
 
 
 class Steps:
@@ -175,8 +179,6 @@ class Steps:
 
     def bases(self, request: BuildRequest, settings: Settings, lock: Lock | None) -> Resolver:
         """What resolves the base: pinned by the lock where there is one."""
-        from ociassemble.base.debian.source import DebianBases
-
         pins = {name: item.base for name, item in lock.platforms.items() if item.base} if lock else {}
         listed = self._listed
 
@@ -187,9 +189,11 @@ class Steps:
             again = "missing" if listed and request.pull == "always" else request.pull
             return self._session.open(location, again)
 
-        return Resolver(
-            open=open_source,
-            assemble=DebianBases(
+        def assembler() -> DebianBases:
+            # Recipes and the grammars of Debian's archive: only where a base is assembled.
+            from ociassemble.base.debian.source import DebianBases
+
+            return DebianBases(
                 mirror=settings.debian_mirror or self._session.environment.variables.get("OCIASSEMBLE_DEBIAN_MIRROR"),
                 upstream=settings.node_mirror or self._session.environment.variables.get("OCIASSEMBLE_NODE_MIRROR"),
                 npm=lambda: Supplies(self._session).npm(request.folder),
@@ -200,7 +204,11 @@ class Steps:
                 jobs=self._session.jobs,
                 transfers=self._session.transfers,
                 progress=self._session.progress,
-            ),
+            )
+
+        return Resolver(
+            open=open_source,
+            assembler=assembler,
             pins=pins,
             store=self._session.store,
             progress=self._session.progress,

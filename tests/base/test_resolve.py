@@ -101,7 +101,7 @@ class Bases:
     def resolver(self, pins: Mapping[str, Pin]) -> Resolver:
         return Resolver(
             open=self._open,
-            assemble=Assembler(self.assembled),
+            assembler=lambda: Assembler(self.assembled),
             pins=pins,
             store=self.store,
             progress=Progress(self.told.append),
