@@ -57,10 +57,9 @@ class Materials(NamedTuple):
 
 
 class BuiltLayer(NamedTuple):
-    """A finished layer, and the executable files in it (relative to the root): what a start command may name."""
+    """A finished layer, and whether it was there already."""
 
     layer: Layer
-    executables: tuple[str, ...]
     codec: str  # identity
     hit: bool
 
@@ -102,14 +101,11 @@ def find_layer(plan: LayerPlan, codec: Codec, store: Store) -> BuiltLayer | None
     try:
         record = json.loads(raw)
         digest, diff_id, size = Digest(record["digest"]), Digest(record["diffId"]), int(record["size"])
-        executables = tuple(record["executables"])
     except (ValueError, KeyError, TypeError, Error):
         return None  # cut off, or of another time: build it again
     if store.size(digest) != size:
         return None
-    return BuiltLayer(
-        _layer(key, codec, store, digest=digest, diff_id=diff_id, size=size), executables, codec.identity, True
-    )
+    return BuiltLayer(_layer(key, codec, store, digest=digest, diff_id=diff_id, size=size), codec.identity, True)
 
 
 def build_layer(
@@ -131,25 +127,16 @@ def build_layer(
         entries = (entry for source in plan.sources for entry in _entries(source, materials, stack, spool))
         # What comes out of a Debian package streams by and is kept in the package's order; all else is sorted.
         streamed = any(isinstance(source, DebSource | DerivedSource) for source in plan.sources)
-        executables: list[str] = []
         recorder = Recorder()
         for entry in entries if streamed else _sorted(entries, writer):
             writer.add(recorder.watched(writer.place(entry)))
-            if entry.kind == "file" and entry.mode & 0o111:
-                executables.append(entry.path)
         writer.finish()
         done = sink.finish()
     recorder.keep(store, done.diff_id)
-    record = {
-        "digest": done.digest,
-        "diffId": done.diff_id,
-        "size": done.size,
-        "title": plan.title,
-        "executables": executables,
-    }
+    record = {"digest": done.digest, "diffId": done.diff_id, "size": done.size, "title": plan.title}
     store.put_record("layers", _record_name(key, codec), json.dumps(record, sort_keys=True).encode())
     layer = _layer(key, codec, store, digest=done.digest, diff_id=done.diff_id, size=done.size)
-    return BuiltLayer(layer, tuple(executables), codec.identity, False)
+    return BuiltLayer(layer, codec.identity, False)
 
 
 def _layer(key: Digest, codec: Codec, store: Store, *, digest: Digest, diff_id: Digest, size: int) -> Layer:

@@ -117,7 +117,7 @@ def plans() -> dict[str, LayerPlan]:
 
 
 def digests(jobs: int) -> dict[str, dict[str, str]]:
-    """Key, diff_id and digest of each, and the executables that were found."""
+    """Key, diff_id and digest of each."""
     content = {ref.digest: data for ref, data in DEBS.values()} | {Digest.of(WHEEL.data): WHEEL.data}
 
     def artifact(ref: ArtifactRef) -> BinaryIO:
@@ -143,7 +143,6 @@ def digests(jobs: int) -> dict[str, dict[str, str]]:
             "diffId": made.layer.diff_id,
             "digest": made.layer.descriptor.digest,
             "codec": made.codec,
-            "executables": " ".join(made.executables),
         }
         for (name, plan), made in zip(wanted.items(), built, strict=True)
     }
