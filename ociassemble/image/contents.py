@@ -229,7 +229,6 @@ class Contents(NamedTuple):
 
 _KINDS = {"f": "file", "d": "directory", "l": "symlink", "h": "hardlink", "o": "other"}
 _LETTERS = {name: letter for letter, name in _KINDS.items()}
-_PLAIN = ("f", 0o644, 0, 0, 0, "")
 
 
 def _row(item: Found) -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ociassemble.kinds.node import semver
-from ociassemble.kinds.node.entries import Entry, PackageLock, key_of, owner, within
+from ociassemble.kinds.node.entries import Entry, PackageLock, owner, within
 from ociassemble.kinds.node.errors import UnsupportedPackageError
 from ociassemble.kinds.node.workspaces import matching
 from ociassemble.oci.platform import Platform
@@ -180,8 +180,3 @@ def missing(lock: PackageLock, entries: Iterable[Entry]) -> Mapping[str, list[st
             if name not in entry.optional_dependencies and resolve(lock, entry.place, name) is None:
                 found.setdefault(entry.place, []).append(name)
     return found
-
-
-def top_names(entries: Iterable[Entry]) -> frozenset[str]:
-    """Names of what is in the project's own node_modules folder."""
-    return frozenset(key_of(entry.place) for entry in entries if owner(entry.place) == "")
