@@ -6,11 +6,10 @@ is silently ignored is worse than none.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ociassemble.errors import UsageError
 from ociassemble.project import inside, keys
@@ -19,10 +18,10 @@ from ociassemble.project.command import split_command as split_command
 from ociassemble.project.keys import SettingError as SettingError
 
 _LIMIT = 4 << 20
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PythonSettings:
+class PythonSettings(NamedTuple):
     """Settings of Python applications."""
 
     extras: tuple[str, ...] = ()
@@ -35,8 +34,7 @@ class PythonSettings:
     package: str | None = None  # the workspace member to build
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuildSettings:
+class BuildSettings(NamedTuple):
     """What is done before the folder is packed, and what is packed of it beyond what ignore files say."""
 
     run: tuple[tuple[str, ...], ...] = ()  # commands, each as words
@@ -44,8 +42,7 @@ class BuildSettings:
     exclude: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodeSettings:
+class NodeSettings(NamedTuple):
     """Settings of Node applications."""
 
     workspace: str | None = None  # the workspace that is the application: its name, or its folder
@@ -53,15 +50,13 @@ class NodeSettings:
     prebuilt: bool = False  # whether the project's own node_modules folder is packed
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SecretsSettings:
+class SecretsSettings(NamedTuple):
     """What the guard against secrets lets pass."""
 
     allow: tuple[str, ...] = ()  # fingerprints
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HealthcheckSettings:
+class HealthcheckSettings(NamedTuple):
     """How to see whether the application is well. Times are in nanoseconds; an empty `cmd` takes the base's away."""
 
     cmd: tuple[str, ...] | None = None
@@ -73,8 +68,7 @@ class HealthcheckSettings:
     disable: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What a project wants, before flags; see `specs/schema/settings.schema.json` for every key's meaning.
 
     None, or nothing in it, is "not set". In `env`, `labels` and `annotations` a value of None takes the base's away.
@@ -86,9 +80,9 @@ class Settings:
     kind: str = "auto"
     tags: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
-    env: Mapping[str, str | None] = field(default_factory=dict)
-    labels: Mapping[str, str | None] = field(default_factory=dict)
-    annotations: Mapping[str, str | None] = field(default_factory=dict)
+    env: Mapping[str, str | None] = _NONE
+    labels: Mapping[str, str | None] = _NONE
+    annotations: Mapping[str, str | None] = _NONE
     annotate: tuple[str, ...] = ("project",)
     user: str | None = None
     workdir: str | None = None
@@ -103,7 +97,7 @@ class Settings:
     ca_certs: tuple[Path, ...] = ()
     ignorefile: Path | None = None
     base_source: str = "auto"
-    bases: Mapping[str, str] = field(default_factory=dict)  # short name -> reference
+    bases: Mapping[str, str] = _NONE  # short name -> reference
     compression: str | None = None
     layers: str | None = None
     debian_mirror: str | None = None
@@ -142,8 +136,8 @@ class Settings:
                 changes[field_name] = checked
         for table, values in inner.items():
             if values:
-                changes[table] = dataclasses.replace(getattr(self, table), **values)
-        return dataclasses.replace(self, **changes)
+                changes[table] = getattr(self, table)._replace(**values)
+        return self._replace(**changes)
 
 
 _TABLES: Mapping[str, Callable[..., Any]] = {
