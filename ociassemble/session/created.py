@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from ociassemble import _run
 from ociassemble.plan.created import from_epoch, rfc3339
 from ociassemble.session.request import BuildRequest
 
@@ -23,11 +22,9 @@ def stated_time(request: BuildRequest, variables: Mapping[str, str], setting: st
     if stated == "now":
         return rfc3339(int(time.time())), "the clock"
     if stated == "git":
-        # A repository's own configuration must not make git run programs: to show signatures, or to fetch what lacks.
-        argv = ["git", "-C", str(request.folder), "log", "-1", "--format=%ct", "--no-show-signature"]
-        environment = {**variables, "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
-        epoch = _run.run(argv, environment=environment).stdout.decode("utf-8", "replace").strip()
-        origin = "the time of the last commit"
+        from ociassemble.session.git import commit_time
+
+        epoch, origin = commit_time(request.folder, variables), "the time of the last commit"
     elif stated is not None:
         origin, epoch = by, stated
     elif variable:
