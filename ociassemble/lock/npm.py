@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ociassemble.content.store import Store
 from ociassemble.kinds.protocol import LockedPackage, Resolution, ResolveRequest, WantedPackage
@@ -13,9 +14,9 @@ from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.progress import Progress
-from ociassemble.sources import npm
-from ociassemble.sources.fetch import bring
-from ociassemble.sources.npm import Registries, Tarball
+
+if TYPE_CHECKING:  # where every package is in the store, nothing of what asks registries is loaded
+    from ociassemble.sources.npm import Registries, Tarball
 
 
 class NpmSupply:
@@ -45,6 +46,8 @@ class NpmSupply:
         return ()
 
     def resolve(self, request: ResolveRequest, facts: Sequence[BaseFacts]) -> Resolution:
+        from ociassemble.sources import npm
+
         text = self._application.tree.text(request.primary, npm.MAX_LOCK)
         wanted = self._wanted(text, facts)
         tarballs = {package.key: _tarball(package) for package in sorted(wanted, reverse=True)}
@@ -72,6 +75,9 @@ class NpmSupply:
     def fetch(
         self, artifacts: Sequence[ArtifactRef], packages: Iterable[LockedPackage], facts: Sequence[BaseFacts]
     ) -> None:
+        from ociassemble.sources import npm
+        from ociassemble.sources.fetch import bring
+
         def locate(missing: Sequence[ArtifactRef]) -> Mapping[Digest, Sequence[str]]:
             return npm.locate(
                 self._named(missing, packages, facts),
@@ -99,6 +105,8 @@ class NpmSupply:
         self, missing: Sequence[ArtifactRef], packages: Iterable[LockedPackage], facts: Sequence[BaseFacts]
     ) -> dict[Digest, Tarball]:
         """What the package-lock.json says of each artifact that is not here, found by its place in node_modules."""
+        from ociassemble.sources import npm
+
         request = self._application.request
         assert request is not None, "packages come from a package-lock.json"
         text = self._application.tree.text(request.primary, npm.MAX_LOCK)
@@ -124,4 +132,6 @@ class NpmSupply:
 
 
 def _tarball(package: WantedPackage) -> Tarball:
+    from ociassemble.sources.npm import Tarball
+
     return Tarball(package.package, package.version, package.integrity, package.url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ociassemble.content.store import Store, ingest_all
 from ociassemble.content.verify import blocks
@@ -15,9 +16,10 @@ from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.progress import Progress
-from ociassemble.sources import python
-from ociassemble.sources.fetch import bring
-from ociassemble.sources.index_settings import IndexSettings
+
+if TYPE_CHECKING:  # where every wheel is in the store, nothing of what asks indexes is loaded
+    from ociassemble.sources import python
+    from ociassemble.sources.index_settings import IndexSettings
 
 
 class PythonSupply:
@@ -57,6 +59,9 @@ class PythonSupply:
     def fetch(
         self, artifacts: Sequence[ArtifactRef], packages: Sequence[LockedPackage], facts: Sequence[BaseFacts]
     ) -> None:
+        from ociassemble.sources import python
+        from ociassemble.sources.fetch import bring
+
         def locate(missing: Sequence[ArtifactRef]) -> Mapping[Digest, Sequence[str]]:
             located = python.locate(
                 missing,
@@ -77,6 +82,8 @@ class PythonSupply:
         return self._ask_index()
 
     def _owned(self) -> Mapping[Digest, python.Own]:
+        from ociassemble.sources import python
+
         if self._resolution is not None:
             return python.own(self._resolution.text)
         request = self._application.request

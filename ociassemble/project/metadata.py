@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ociassemble.errors import Error
-from ociassemble.formats import toml
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 
@@ -154,7 +153,13 @@ def _licenses(stated: object) -> str:
     return text if _SPDX.fullmatch(text) and text not in ("UNLICENSED", "Proprietary", "proprietary") else ""
 
 
+def _toml(text: str) -> Any:
+    from ociassemble.formats import toml
+
+    return toml.loads(text)
+
+
 _READERS: Mapping[str, tuple[str, Callable[[str], Any], Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
-    "python": ("pyproject.toml", toml.loads, _pyproject),
+    "python": ("pyproject.toml", _toml, _pyproject),
     "node": ("package.json", json.loads, _package_json),
 }
