@@ -70,6 +70,9 @@ class Loader:
             self._cache.setdefault(name, []).append(path)
         # A cache that is there, and in a form nobody knows, may name any folder.
         self.certain = self.musl or cache is not None or not table.has("/etc/ld.so.cache")
+        # A loader of neither kind (gcompat's) looks where it likes.
+        if not self.musl and self._own.elf is not None and not soname.startswith("ld"):
+            self.certain = self.certain and not any(name.startswith("ld-musl-") for name in table.names())
         self._defaults = self._default_folders(interpreter, place)
         self._known: dict[str, tuple[str, Elf | None] | None] = {}
         self._loaded: dict[str, Loaded] = {}

@@ -32,6 +32,7 @@ _WITH_VALUE = frozenset(
         "--unhandled-rejections",
     ]
 )
+_HOOKS = frozenset(["-r", "--require", "--import", "--loader", "--experimental-loader"])
 _RUNS_OTHER = frozenset(
     [
         "-e",
@@ -67,10 +68,13 @@ def prove(table: Table, process: Process) -> tuple[list[Finding], Runs | None]:
     if table.find(path).problem == "mounted":
         return [], None
     place = resolve(table, path)
+    if place is None and _value(table, process, name):
+        return [], None
     if place is None:
         hint = "see `--cmd`; an ignore file may leave it out, or a build step that makes it has not run"
         message = f"Node is to run `{name}`, and the image has no such file (`{posixpath.normpath(path)}`)"
-        return [Finding("prove.script-missing", "error", message, hint)], None
+        # What is loaded before may find files in ways of its own: other endings, archives.
+        return [Finding("prove.script-missing", "warning" if _hooked(process) else "error", message, hint)], None
     item = table.files.paths[place]
     if not allows(item, process.account, READ):
         message = (
@@ -80,6 +84,22 @@ def prove(table: Table, process: Process) -> tuple[list[Finding], Runs | None]:
         return [Finding("prove.script-missing", "error", message, "give it mode 0644, or set `--user`")], None
     own = table.brought(place) and "node_modules/" not in place
     return [], Runs(own, f"node {name}")
+
+
+def _value(table: Table, process: Process, name: str) -> bool:
+    """Whether `name` is the value of the option before it rather than the script: then a later word is a file."""
+    words = process.argv[1:]
+    at = words.index(name)
+    if not at or not words[at - 1].startswith("--") or words[at - 1] == "--":
+        return False
+    later = (word for word in words[at + 1 :] if not word.startswith("-"))
+    return any(resolve(table, absolute(word, process.workdir)) is not None for word in later)
+
+
+def _hooked(process: Process) -> bool:
+    """Whether code of the application runs before Node looks for its main module."""
+    words = (*process.argv[1:], *process.env.get("NODE_OPTIONS", "").split())
+    return any(word.partition("=")[0] in _HOOKS for word in words)
 
 
 def script(words: Sequence[str]) -> str:

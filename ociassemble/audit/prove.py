@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ociassemble.audit.table import Table
     from ociassemble.oci.platform import Platform
 
-VERSION = 1  # bumped when the same image may have other findings
+VERSION = 2  # bumped when the same image may have other findings
 
 
 class Finding(NamedTuple):

@@ -25,6 +25,9 @@ _TARGET = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):[^\W\d][\w.]*(?:\(.*\))?")
 # path; and what else handles SIGTERM itself.
 _SERVERS = frozenset({"gunicorn", "uvicorn", "hypercorn", "daphne", "granian"})
 _FLAGS = re.compile(r"--(?:no-.+|reload|factory|preload|daemon|proxy-headers|use-colors|access-log|capture-output)")
+_CONFIGURED = re.compile(r"-c|--(?:config|paste|env-file|working-dir)|(?:GUNICORN|UVICORN|GRANIAN)_")
+# What in a program makes more importable than there was.
+_ELSEWHERE = re.compile(r"\bsys\.path|\bfrom (?:sys|site|os) import|\b(?:path_hooks|meta_path|addsitedir|chdir)\b")
 # Modules of the standard library that may be compiled into the interpreter.
 _COMPILED = frozenset(
     [
@@ -144,7 +147,8 @@ class _Proof:
                 if place is not None:
                     places.append(place)
                 elif name.partition(".")[0] not in _COMPILED and not name.startswith("_"):
-                    found.append(self._missing(name, "the start command imports"))
+                    elsewhere = _ELSEWHERE.search(self._command.value) is not None
+                    found.append(self._missing(name, "the start command imports", certain=not elsewhere))
         target = _handed(tree)
         if target:
             found += self._served("uvicorn", (target,))
@@ -170,12 +174,19 @@ class _Proof:
             if named is not None and (not before.startswith("-") or "=" in before or _FLAGS.fullmatch(before)):
                 imports = Imports(self._table, (*folders, *self._imports.folders), self._imports.certain)
                 if imports.find(named[1]) is None:
-                    return [self._missing(named[1], f"{server} is to serve `{word}`")]
+                    why = f"{server} is to serve `{word}`"
+                    return [self._missing(named[1], why, certain=not self._configured(arguments))]
                 return []
             before = word
         return []
 
-    def _missing(self, name: str, why: str) -> Finding:
+    def _configured(self, arguments: Sequence[str]) -> bool:
+        """Whether a server has settings elsewhere than on its command line, which may name other folders."""
+        if any(_CONFIGURED.match(word) for word in (*arguments, *self._process.env)):
+            return True
+        return self._table.has(absolute("gunicorn.conf.py", self._process.workdir))
+
+    def _missing(self, name: str, why: str, *, certain: bool = True) -> Finding:
         top = name.partition(".")[0]
         there = self._imports.find(top) if top != name else None
         what = f"`/{there}` has no module `{name}`" if there else f"the image has no module `{top}`"
@@ -183,7 +194,9 @@ class _Proof:
         message = f"{why}{f' {name}' if why.endswith('imports') else ''}, and {what} (looked in {places})"
         hint = f"add `{top}` to the dependencies, or check that an ignore file does not leave it out"
         # Code in path files may make anything importable.
-        return Finding("prove.module-missing", "error" if self._imports.certain else "warning", message, hint)
+        return Finding(
+            "prove.module-missing", "error" if self._imports.certain and certain else "warning", message, hint
+        )
 
     def _own(self, place: str) -> bool:
         return self._table.brought(place) and not re.search(r"(?:^|/)(?:site|dist)-packages/", place)

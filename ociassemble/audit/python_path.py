@@ -15,6 +15,9 @@ _SUFFIX = re.compile(r"\.(?:pyc?|so|abi3\.so|cpython-[\w-]+\.so)")
 _HARMLESS = re.compile(r"(?:distutils-precedence|.*-nspkg|coverage|a1_coverage|matplotlib.*|pywin32|zzz_.*)\.pth")
 
 
+_AT_START = ("sitecustomize", "usercustomize")
+
+
 class Command(NamedTuple):
     """An interpreter's command line. `mode` is "script", "module", "code" or "" for anything else."""
 
@@ -102,21 +105,36 @@ def import_path(table: Table, process: Process, version: str, command: Command) 
         return None
     isolated = "I" in command.options
     folders: list[str] = []
+    certain = True
     if not isolated and "P" not in command.options and not process.env.get("PYTHONSAFEPATH"):
         script = absolute(command.value, process.workdir) if command.mode == "script" else ""
         folders.append(posixpath.dirname("/" + table.find(script).place) if script else process.workdir)
     if not isolated and "E" not in command.options:
-        folders += (absolute(part, process.workdir) for part in process.env.get("PYTHONPATH", "").split(":") if part)
+        stated = [absolute(part, process.workdir) for part in process.env.get("PYTHONPATH", "").split(":") if part]
+        folders += stated
+        # What is not there may be mounted.
+        certain = all(table.has(folder) for folder in stated)
     folders.append(f"{prefix}/lib/python{version.replace('.', '').rstrip('t')}.zip")
     for library in libraries:
         folders += (library, f"{library}/lib-dynload")
-    certain = True
     if "S" not in command.options:
         for site in _sites(table, process, prefix, version):
             more, plain = _path_files(table, site)
             folders += (site, *more)
             certain = certain and plain
+    certain = certain and not any(_open_ended(table, folder) for folder in folders)
     return Imports(table, folders, certain)
+
+
+def _open_ended(table: Table, folder: str) -> bool:
+    """Whether more may be importable from there than its listing says: an archive, or code that runs at every start."""
+    found = table.find(folder)
+    if found.problem or found.item is None:
+        return found.problem == "mounted"
+    if found.item.kind != "directory":
+        return True
+    names = [name for name in table.listing(found.place) if name.partition(".")[0] in _AT_START]
+    return any(table.brought(f"{found.place}/{name}".lstrip("/")) for name in names)
 
 
 def _sites(table: Table, process: Process, prefix: str, version: str) -> Iterator[str]:

@@ -77,6 +77,8 @@ class _Walk:
 
     def start(self, command: tuple[str, ...]) -> Process:
         account = account_of(self._user, self._table)
+        if account is None:
+            raise _Unknown
         if isinstance(account, str):
             raise Failed("user", f"it runs as {account}", "`--user 65532` names a user by its number")
         self._account = account._replace(folder=self._workdir)
@@ -229,10 +231,11 @@ class _Walk:
         """What `#!/usr/bin/env X` becomes; the words before the script's own path are env's."""
         words = [extra]
         if extra.startswith("-S"):
+            # With quotes, escapes and variables it has a grammar of its own; what is set may say where things are.
             words = extra[2:].split()
-        while words and "=" in words[0]:
-            words.pop(0)
-        if not words or not words[0] or words[0].startswith("-"):
+            if set(extra) & set("\"'\\$#"):
+                raise _Unknown
+        if not words or not words[0] or words[0].startswith("-") or "=" in words[0]:
             raise _Unknown
         try:
             program = self._program(words[0])

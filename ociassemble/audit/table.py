@@ -42,9 +42,15 @@ _ROOT = Path("directory", 0o755, 0, 0, 0, "", 0)
 
 
 class Table:
-    """All layers of an image on top of each other: `base` of the base, then `dependencies`, then the application's."""
+    """All layers of an image on top of each other: `base` of the base, then `dependencies`, then the application's.
 
-    def __init__(self, layers: Sequence[Contents], base: int, dependencies: int = 0) -> None:
+    `volumes` are the config's: what is missing there may come with what is mounted.
+    """
+
+    def __init__(
+        self, layers: Sequence[Contents], base: int, dependencies: int = 0, volumes: Sequence[str] = ()
+    ) -> None:
+        self._mounted = (*_MOUNTED, *(posixpath.normpath(item).strip("/") for item in volumes))
         self.base, self._application = base, base + dependencies
         self.files = FileSystem()
         for number, layer in enumerate(layers):
@@ -116,7 +122,7 @@ class Table:
             there = f"{here}/{part}" if here else part
             found = paths.get(there)
             if found is None:
-                return Found(there, None, "mounted" if there.partition("/")[0] in _MOUNTED else "missing")
+                return Found(there, None, "mounted" if self._filled(there, todo) else "missing")
             if found.kind == "symlink":
                 hops += 1
                 if hops > _LINKS:
@@ -127,6 +133,16 @@ class Table:
             else:
                 here, item = there, found
         return Found(path.strip("/"), None, "loop")
+
+    def _filled(self, there: str, todo: Sequence[str]) -> bool:
+        """Whether what is below `there`, by the names in `todo` (the last one first), comes from the runtime."""
+        place = posixpath.normpath("/".join((there, *reversed(todo))))
+        return any(place == top or place.startswith(f"{top}/") for top in self._mounted)
+
+    def unread(self, path: str) -> bool:
+        """Whether there is a file of which nothing was kept: too large, or behind a link to elsewhere."""
+        found = self.find(path)
+        return found.item is not None and found.item.size > 0 and self.facts(found.place).text is None
 
     def readable(self, path: str, account: Account) -> str | None:
         """The real path of a file that the account can read, else None."""
@@ -150,8 +166,8 @@ def allows(item: Path, account: Account, bit: int) -> bool:
     return bool(item.mode & bit)
 
 
-def account_of(user: str, table: Table) -> Account | str:
-    """Who `User` of the config is, as runtimes find it out; else why they refuse it, for people."""
+def account_of(user: str, table: Table) -> Account | str | None:
+    """Who `User` of the config is, as runtimes find it out; else why they refuse it, for people; None: nobody knows."""
     name, _, group = user.partition(":")
     passwd = _rows(table.text("/etc/passwd"), 7)
     groups = _rows(table.text("/etc/group"), 4)
@@ -161,6 +177,8 @@ def account_of(user: str, table: Table) -> Account | str:
         uid = _number(name or "0")
         entry = next((row for row in passwd if _number(row[2]) == uid), None)
     elif entry is None:
+        if table.unread("/etc/passwd"):
+            return None
         return f"the user `{name}`, whom the image's /etc/passwd does not have"
     if entry is not None:
         uid, gid, known = _number(entry[2]), _number(entry[3]), entry[0]
@@ -172,6 +190,8 @@ def account_of(user: str, table: Table) -> Account | str:
         return Account(uid, frozenset((_number(found[2]),)))
     if group.isascii() and group.isdigit():
         return Account(uid, frozenset((_number(group),)))
+    if table.unread("/etc/group"):
+        return None
     return f"the group `{group}`, which the image's /etc/group does not have"
 
 

@@ -19,7 +19,7 @@ from ociassemble.oci.digest import Digest
 from ociassemble.plan.locked import LockedFinding
 
 # What of the config's `config` object decides how a process starts and ends.
-_CONFIG = ("Entrypoint", "Cmd", "Env", "User", "WorkingDir", "StopSignal")
+_CONFIG = ("Entrypoint", "Cmd", "Env", "User", "WorkingDir", "StopSignal", "Volumes")
 
 
 def proved(
@@ -48,8 +48,9 @@ def proved(
         from ociassemble.layer.contents import layer_contents
 
         contents = _pool.each(lambda layer: layer_contents(layer, store), (*base.layers, *layers), jobs=jobs)
+        volumes = tuple(execution.get("Volumes") or ())
         told = None if known is None else [Finding(*item, lasting=True) for item in known]
-        found = prove(Table(contents, len(base.layers), dependencies), execution, base.platform, told)
+        found = prove(Table(contents, len(base.layers), dependencies, volumes), execution, base.platform, told)
         store.put_record("verdicts", key, json.dumps(found).encode())
     return found
 

@@ -200,7 +200,7 @@ UVICORN = "import os, uvicorn; uvicorn.main(['shop.web:app', '--host', '0.0.0.0'
     "command",
     [
         (*GUNICORN, "shop.web:app"),
-        (*GUNICORN, "-b", "localhost:8000", "-c", "file:conf.py", "shop.web:create_app('x')"),
+        (*GUNICORN, "-b", "localhost:8000", "--log-level", "debug", "shop.web:create_app('x')"),
         ("/usr/local/bin/python3.13", "-m", "uvicorn", "--reload", "shop.web:app", "--port", "80"),
         ("/usr/local/bin/python3.13", "-c", UVICORN),
         ("/usr/local/bin/gunicorn", "shop.web:app"),
@@ -295,7 +295,7 @@ EXPRESS: dict[str, Content] = {
         (["--unheard-of", "none.js"], []),
         (["none.js"], ["script-missing"]),
         (["bad"], ["script-missing"]),
-        (["--import", "x", "none.js"], ["script-missing"]),
+        (["--import", "x", "none.js"], []),
         (["secret.js"], ["script-missing"]),
     ],
 )
@@ -333,3 +333,100 @@ def test_what_a_layer_holds_comes_back_from_its_record() -> None:
     found = read_contents(layer(strange))
     assert Contents.load(found.dump()) == found
     assert sum(item.facts is not None for item in found.members) > 5
+
+
+# --- what may be right after all is no error ------------------------------------------------------------------
+
+
+def severities(made: Table, *command: str, **more: Any) -> list[tuple[str, str]]:
+    return [(item.code.removeprefix("prove."), item.severity) for item in findings(made, *command, **more)]
+
+
+@pytest.mark.spec("PROVE-3")
+def test_what_a_volume_brings_is_not_known() -> None:
+    layers = [read_contents(layer({**NODE, **PYTHON, "data/mine.js": ""}))]
+    filled = Table(layers, 1, volumes=("/data", "/srv/plugins/"))
+    for command in (["/data/start"], ["node", "/srv/plugins/a.js"], ["python3.13", "/data/main.py"], ["start"]):
+        more = {"Env": ["PATH=/nodejs/bin:/usr/local/bin:/data"]}
+        assert "error" not in [item[1] for item in severities(filled, *command, **more)] or command == ["start"]
+        assert "error" in [item[1] for item in severities(table({**NODE, **PYTHON}), *command, **more)]
+    assert codes(filled, "/database/start") == codes(filled, "/srv/start") == ["program-missing"]
+    assert codes(filled, "/data/mine.js") == ["not-executable"], "what the image has there is what a volume begins with"
+
+
+@pytest.mark.spec("PROVE-4")
+def test_accounts_that_cannot_be_read_are_not_known() -> None:
+    elsewhere = {"a": program(STATIC), "etc/passwd": Link("/nix/store/x-passwd"), "nix/store/x-passwd": "me:x:7:7:::"}
+    large = {"a": program(STATIC), "etc/passwd": "other:x:1:1:::\n" * 6000}
+    for files in (elsewhere, large):
+        assert codes(table(files), "/a", User="me") == []
+        assert codes(table(files), "/a", User="65532") == []
+    assert codes(table({"a": program(STATIC), "etc/passwd": "root:x:0:0:::"}), "/a", User="me") == ["user"]
+    assert codes(table({"a": program(STATIC), "etc/passwd": "", "etc/group": ""}), "/a", User="1:me") == ["user"]
+
+
+@pytest.mark.spec("PROVE-8")
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("-S python3.13 -u", []),
+        ("-S none -u", ["interpreter-missing"]),
+        ("none", ["interpreter-missing"]),
+        ('-S "python3.13" -u', []),
+        ("-S ${INTERPRETER} -u", []),
+        ("-S PATH=/opt/bin none", []),
+        ("-S -i none", []),
+        ("-vS none", []),
+        ("--split-string=none -u", []),
+    ],
+)
+def test_words_of_env(line: str, found: list[str]) -> None:
+    files: dict[str, Content] = {**PYTHON, "usr/bin/env": program(STATIC), "app/x": program(f"#!/usr/bin/env {line}\n")}
+    assert codes(table(files), "/app/x") == found
+
+
+@pytest.mark.spec("PROVE-17")
+@pytest.mark.parametrize(
+    ("words", "severity"),
+    [
+        ("none.js", ["error"]),
+        ("--enable-source-maps none.js", ["error"]),
+        ("--report-dir /tmp app.js", []),
+        ("--disable-warning DEP0025 app.js", []),
+        ("--trace-event-categories v8 app.js", []),
+        ("--trace-event-categories v8 none.js", ["error"]),
+        ("-r ./hook.js none", ["warning"]),
+        ("--import=tsx none", ["warning"]),
+    ],
+)
+def test_words_of_node(words: str, severity: list[str]) -> None:
+    made = table(NODE, {"app/app.js": "process.on('SIGTERM')"})
+    found = findings(made, "/nodejs/bin/node", *words.split())
+    assert [item.severity for item in found if item.code != "prove.signals"] == severity
+    hooked = findings(made, "/nodejs/bin/node", "./none", Env=["NODE_OPTIONS=--max-old-space-size=99 -r ./.pnp.cjs"])
+    assert [item.severity for item in hooked] == ["warning"]
+
+
+@pytest.mark.spec("PROVE-15", "PROVE-16")
+@pytest.mark.parametrize(
+    ("words", "files", "env", "severity"),
+    [
+        (["-m", "none"], {}, [], "error"),
+        (["-m", "none"], {"app/lib.zip": "PK"}, ["PYTHONPATH=/app/lib.zip"], "warning"),
+        (["-m", "none"], {}, ["PYTHONPATH=/mnt/code"], "warning"),
+        (["-m", "none"], {"app/src/other.py": ""}, ["PYTHONPATH=src"], "error"),
+        (["-m", "none"], {"app/sitecustomize.py": ""}, [], "warning"),
+        (["-c", "import sys; sys.path.insert(0, 'x'); import none"], {}, [], "warning"),
+        (["-c", "import os; os.chdir('/x'); import none"], {}, [], "warning"),
+        (["-c", "import os.path, none"], {f"{LIB}/posixpath.py": ""}, [], "error"),
+        (["-m", "gunicorn", "none:app"], {}, [], "error"),
+        (["-m", "gunicorn", "none:app"], {"app/gunicorn.conf.py": "chdir = 'src'"}, [], "warning"),
+        (["-m", "gunicorn", "-c", "x.py", "none:app"], {}, [], "warning"),
+        (["-m", "gunicorn", "none:app"], {}, ["GUNICORN_CMD_ARGS=--chdir src"], "warning"),
+        (["-m", "uvicorn", "none:app"], {}, ["UVICORN_APP_DIR=src"], "warning"),
+    ],
+)
+def test_where_python_may_find_more(words: list[str], files: dict[str, Content], env: list[str], severity: str) -> None:
+    made = table(PYTHON, {"app/signals.py": "import signal; signal.signal", **files})
+    found = findings(made, "/usr/local/bin/python3.13", *words, Env=env)
+    assert [item.severity for item in found if item.code == "prove.module-missing"] == [severity]
