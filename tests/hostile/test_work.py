@@ -6,6 +6,7 @@ Nothing here is timed: what is quadratic again does not end while anybody waits.
 from __future__ import annotations
 
 import io
+import lzma
 import tarfile
 
 import pytest
@@ -17,6 +18,8 @@ from ociassemble.formats.paths import MAX_STEPS, real_path, walk_path
 from ociassemble.image import filesystem
 from ociassemble.image.filesystem import FileSystem, Found, Path
 from ociassemble.oci import _wire
+from ociassemble.project.secrets import archives, plausible
+from ociassemble.project.secrets.search import Search
 from ociassemble.sources import simple
 from ociassemble.testing.images import image
 
@@ -109,3 +112,30 @@ def test_an_index_page_of_tags_that_never_end(part: str) -> None:
     links = simple.parse(page.encode(), "text/html", "https://index.example/simple/x/")
     assert len(links) <= 2 and links[-1].filename == "x-1.whl"
     assert simple.parse((part * 100_000).encode(), "text/html", "https://index.example/simple/x/") == ()
+
+
+def test_folders_of_an_archive_count_in_the_search_for_secrets() -> None:
+    member = tarfile.TarInfo("d/")
+    member.type = tarfile.DIRTYPE
+    packed = lzma.compress(member.tobuf() * (archives.MAX_MEMBERS + 2), preset=0)
+    inside = archives.Inside()
+
+    assert inside.look(io.BytesIO(packed), len(packed), "a.tar.xz") is False
+    assert inside.notes == [f"only the first {archives.MAX_MEMBERS} members in `a.tar.xz` were searched for secrets"]
+
+
+@pytest.mark.parametrize("text", [b"glpat-", b"sk-" * 33 + b"T3BlbkFJ", b"http://a:bbb@"])
+def test_beginnings_of_secrets_are_dismissed_without_a_look_at_their_words(text: bytes) -> None:
+    asked = []
+
+    class Counting:
+        def search(self, value: bytes) -> None:
+            asked.append(value)
+
+    search = Search("a.txt")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plausible, "_PLACEHOLDER", Counting())
+        search.feed(text * ((1 << 16) // len(text)))
+        assert search.finish() == []
+    assert len(asked) <= (1 << 16) // len(text)
+    assert search.steps < 1 << 18

@@ -541,6 +541,7 @@ NEAR: tuple[tuple[str, str, str, Draw], ...] = (
     ("setting: variable", "a.yaml", "password: @", lambda _: "${DB_PASSWORD:-none}"),
     ("setting: template", "a.yaml", "password: '@'", lambda _: "{{ .Values.db.password1 }}"),
     ("setting: name of a secret", "a.yaml", "existingSecret: @", lambda _: "my-release-postgresql-15"),
+    ("setting: place in a vault", "a.yaml", "secret: @", lambda _: "kv-v2/data/app1#password"),
     ("setting: path", "a.ini", "password = @", lambda _: "/run/secrets/db_password1"),
     ("setting: word", "a.toml", "password = '@'", lambda _: "changeme123"),
     ("setting: key of a token", "a.json", '{"token": "@"}', lambda _: "authentication.token.expired2"),

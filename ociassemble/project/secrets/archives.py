@@ -78,9 +78,8 @@ class Inside:
         try:
             self._archive(stream, size, path, 1)
         except _Limit:
-            self.notes.append(
-                f"only the first {(MAX_BYTES - self._bytes) >> 20} MiB in `{path}` were searched for secrets"
-            )
+            searched = f"{MAX_MEMBERS} members" if self._members < 0 else f"{(MAX_BYTES - self._bytes) >> 20} MiB"
+            self.notes.append(f"only the first {searched} in `{path}` were searched for secrets")
             return False
         return not self.notes
 
@@ -112,11 +111,14 @@ class Inside:
 
     def _tar(self, stream: BinaryIO, path: str, depth: int) -> None:
         for member in tar.read(stream):
-            if member.kind == "file":
+            if member.kind != "file":
+                self._count()
+            else:
                 self._member(f"{path}!/{member.path}", member.chunks(), depth)
 
     def _compressed(self, stream: BinaryIO, codec: str, path: str, depth: int) -> None:
-        plain = compress.open_reader(stream, codec)
+        # What lies between the files is unpacked as well.
+        plain = compress.open_reader(stream, codec, limit=2 * MAX_BYTES)
         assert isinstance(plain, io.BufferedReader)
         if plain.peek(HEAD)[257:262] == b"ustar":
             self._tar(plain, path, depth)
@@ -124,10 +126,13 @@ class Inside:
         name = path.rpartition("/")[2].rpartition(".")[0] or "content"
         self._member(f"{path}!/{name}", iter(lambda: plain.read(_BLOCK), b""), depth)
 
-    def _member(self, path: str, body: Iterable[bytes], depth: int) -> None:
+    def _count(self) -> None:
         self._members -= 1
         if self._members < 0:
             raise _Limit
+
+    def _member(self, path: str, body: Iterable[bytes], depth: int) -> None:
+        self._count()
         named = by_name(path.rpartition("!/")[2])
         search, hasher, kept = Search(path), hashlib.sha256() if named is not None else None, bytearray()
         nested: str | None = None

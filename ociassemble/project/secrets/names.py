@@ -14,7 +14,7 @@ class Named(NamedTuple):
     pattern: str  # matches the end of a lower-case path, from a folder border on
 
 
-_EXAMPLES = (".example", ".sample", ".template", ".dist")
+_EXAMPLES = (".example", ".sample", ".template", ".dist", ".defaults", ".schema")
 NAMES: tuple[Named, ...] = (
     Named("env-file", "environment file", r"\.env(\.[^/]+)?"),
     Named("ssh-key-file", "SSH private key", r"id_(rsa|dsa|ecdsa|ecdsa_sk|ed25519|ed25519_sk)|ssh_host_[a-z0-9]+_key"),

@@ -351,10 +351,11 @@ RULES: tuple[Rule, ...] = (
         "url-password",
         "password in a URL",
         (_s(b"", rb"://[^\s/:@]{0,64}:[^\s/@]{3,128}@"),),
-        rb"[A-Za-z][0-9A-Za-z+.-]{1,30}://(?P<user>[^\s/:@'\"<>`\\]{0,64}):(?P<secret>[^\s/@'\"<>`\\]{3,128})@"
+        # Where the scheme begins tells nothing, and would have to be tried at each of its letters.
+        rb"(?<=[0-9A-Za-z+.-][0-9A-Za-z])://(?P<user>[^\s/:@'\"<>`\\]{0,64}):(?P<secret>[^\s/@'\"<>`\\]{3,128})@"
         rb"(?P<host>\[[0-9A-Fa-f:.]{2,40}\]|[0-9A-Za-z._-]{1,128}|[$%<{(])",
         _url,
-        lead=32,
+        lead=0,
         bits=0,
         where="text",
         end=b"",
