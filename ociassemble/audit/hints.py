@@ -162,4 +162,4 @@ def version(item: Missing, objects: Sequence[Loaded]) -> str:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.rpartition("_")[2].split(".") if part.isdigit())
+    return tuple(int(part[:9]) for part in text.rpartition("_")[2].split(".") if part.isascii() and part.isdigit())

@@ -59,6 +59,6 @@ def excluded(no_proxy: str, origin: Origin) -> bool:
 
 def _port(item: str) -> tuple[str, int | None]:
     name, colon, port = item.rpartition(":")
-    if colon and port.isascii() and port.isdigit() and (":" not in name or name.endswith("]")):
+    if colon and port.isascii() and port.isdigit() and len(port) < 20 and (":" not in name or name.endswith("]")):
         return name, int(port)
     return item, None

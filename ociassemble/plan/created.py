@@ -24,9 +24,10 @@ def rfc3339(seconds: int) -> str:
 
 def from_epoch(text: str, name: str) -> str:
     """A SOURCE_DATE_EPOCH as RFC 3339; `name` is where it was said."""
-    if not text.isascii() or not text.isdigit() or int(text) > _LATEST:
+    # Of numbers with thousands of digits Python makes an error of its own.
+    if not text.isascii() or not text.isdigit() or len(text) > 20 or int(text) > _LATEST:
         raise EpochError(
-            f"{name} is `{text}`, which is not a number of seconds since 1970",
+            f"{name} is `{text:.40}`, which is not a number of seconds since 1970",
             hint="`date +%s` and `git log -1 --format=%ct` print such numbers",
         )
     return rfc3339(int(text))

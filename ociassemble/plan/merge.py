@@ -87,8 +87,8 @@ def environment(base: list[str] | tuple[str, ...], change: Mapping[str, str | No
 def port(text: str) -> str:
     """`8080` or `53/udp` as config.md writes it: `8080/tcp`."""
     number, _, protocol = text.partition("/")
-    if not number.isascii() or not number.isdigit() or not 0 < int(number) < 65536:
-        raise UsageError(f"not a port: `{text}`", hint="a port is written like `8080` or `53/udp`")
+    if not number.isascii() or not number.isdigit() or len(number) > 20 or not 0 < int(number) < 65536:
+        raise UsageError(f"not a port: `{text:.40}`", hint="a port is written like `8080` or `53/udp`")
     if protocol not in ("", "tcp", "udp", "sctp"):
         raise UsageError(f"not a port: `{text}`", hint="the protocol is tcp, udp or sctp")
     return f"{int(number)}/{protocol or 'tcp'}"
@@ -97,8 +97,8 @@ def port(text: str) -> str:
 def user(text: str) -> str:
     """A user as config.md writes it; numbers must be in the range that every runtime reads alike."""
     for part in text.split(":"):
-        if part.isascii() and part.isdigit() and int(part) > 2**31 - 1:
-            raise UsageError(f"not a user: `{text}`", hint="user and group numbers end at 2147483647")
+        if part.isascii() and part.isdigit() and (len(part) > 20 or int(part) > 2**31 - 1):
+            raise UsageError(f"not a user: `{text:.40}`", hint="user and group numbers end at 2147483647")
         if not part or part.startswith("-") or any(c.isspace() or ord(c) < 32 for c in part):
             raise UsageError(f"not a user: `{text}`", hint="a user is written like `65532`, `1000:1000` or `nobody`")
     if text.count(":") > 1:

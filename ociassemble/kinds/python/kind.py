@@ -181,7 +181,7 @@ def _port(settings: Settings, facts: BaseFacts) -> str | None:
         value = facts.env["PORT"]
     else:
         return None
-    return value if value.isascii() and value.isdigit() and 0 < int(value) < 65536 else ""
+    return value if value.isascii() and value.isdigit() and len(value) < 20 and 0 < int(value) < 65536 else ""
 
 
 def _reasons(
