@@ -6,11 +6,13 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import ociassemble
 from ociassemble.cli.verbs import ALIASES, VERBS
+from ociassemble.testing import images
 
 # Each of these costs as much as a whole start, or more.
 HEAVY = frozenset(
@@ -90,3 +92,54 @@ def test_no_verb_loads_something_heavy_before_it_works(name: str) -> None:
 
 def test_an_alias_is_no_verb_of_its_own() -> None:
     assert not set(ALIASES) & set(VERBS)
+
+
+def built(folder: Path) -> set[str]:
+    """The modules of a process that built `folder`/app, a Node application, into the store."""
+    argv = ["build", f"{folder}/app", "-b", f"oci:{folder}/base:v1", "--platform", "linux/amd64", "-t", "localhost/a:1"]
+    argv += ["--cache-dir", f"{folder}/cache", "-q"]
+    return loaded(f"import ociassemble.cli\nassert ociassemble.cli.main({argv!r}) == 0")
+
+
+@pytest.fixture
+def built_before(tmp_path: Path) -> Path:
+    """A folder with a Node application that was built a moment ago."""
+    files: images.Entries = {"etc/os-release": 'ID="debian"\n', "nodejs/bin/node": images.program()}
+    execution = {"Entrypoint": ["/nodejs/bin/node"], "User": "65532", "Env": ["NODE_VERSION=24.11.1"]}
+    base = images.image([images.layer(files)], platform="linux/amd64", execution=execution)
+    images.lay_out(base, tmp_path / "base", "v1")
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "package.json").write_text('{"name": "a", "scripts": {"start": "node app.js"}}')
+    (tmp_path / "app" / "app.js").write_text("// one\n")
+    built(tmp_path)
+    return tmp_path
+
+
+# What a build of a Node application into the store has no use for once its packages and its base are there.
+UNUSED = (
+    "ociassemble.base.debian",
+    "ociassemble.kinds.binary.find",
+    "ociassemble.kinds.binary.kind",
+    "ociassemble.kinds.python.kind",
+    "ociassemble.runtime",
+    "ociassemble.sources",
+)
+
+
+def test_a_build_loads_one_kind_and_nothing_that_asks_servers(built_before: Path) -> None:
+    (built_before / "app" / "app.js").write_text("// two\n")
+
+    modules = built(built_before)
+
+    assert "ociassemble.kinds.node.kind" in modules
+    assert not [name for name in sorted(modules) if name.startswith(UNUSED)]
+    assert not modules & (HEAVY - {"zlib_ng"}) | modules & {"tomllib", "importlib.metadata"}
+
+
+def test_a_build_that_changes_nothing_reads_what_it_knows(built_before: Path) -> None:
+    modules = built(built_before)
+
+    proofs = {"ociassemble.audit", "ociassemble.audit.prove", "ociassemble.audit.verdict"}
+    assert {name for name in modules if name.startswith("ociassemble.audit")} == proofs
+    assert "ociassemble.image.contents" not in modules
+    assert "ociassemble.formats.elf" not in modules

@@ -40,7 +40,7 @@ class Packages:
 
     def fetch(self, artifacts: Sequence[ArtifactRef]) -> None:
         """Bring artifacts of the chosen packages into the store, in parallel, each by its sha256."""
-        if self._supply is not None:
+        if self._supply is not None and artifacts:
             self._supply.fetch(artifacts, self._chosen, self._facts)
 
     def _remember(self, facts: Sequence[BaseFacts], chosen: Sequence[Sequence[LockedPackage]]) -> None:
