@@ -53,7 +53,7 @@ test-long: $(READY) peers lint
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(JOBS) --durations=15 -rs $(ARGS)
 
 bench: $(READY)
-	@for script in startup layers memory warm; do $(BIN)/python bench/$$script.py; done
+	@for script in startup layers memory warm express; do $(BIN)/python bench/$$script.py; done
 
 clean:
 	@rm -rf .venv .make .mypy_cache .ruff_cache .hypothesis .pytest_cache dist build *.egg-info

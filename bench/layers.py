@@ -17,6 +17,8 @@ from pathlib import Path
 import measure
 from measure import Run
 
+from ociassemble.testing import images
+
 FILES = 12_000
 SECONDS = 4.0  # on two cores
 
@@ -40,7 +42,9 @@ def start(folder: Path) -> int:
     """A program to start: an image of which nothing could start is refused."""
     folder.mkdir()
     program = folder / "start"
-    program.write_bytes(b"#!/bin/true\n")
+    content = images.program().data
+    assert isinstance(content, bytes)
+    program.write_bytes(content)
     program.chmod(0o755)
     return program.stat().st_size
 

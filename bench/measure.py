@@ -26,12 +26,18 @@ class Run(NamedTuple):
     output: str
 
 
+def variables(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment in which our own program is started from this repository."""
+    found = {**os.environ, "PYTHONPATH": str(REPOSITORY), **(more or {})}
+    found.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling every module at each start is nobody's start-up
+    return found
+
+
 def run(command: Sequence[str], *, check: bool = True, environment: Mapping[str, str] | None = None) -> Run:
     """Run a program to its end and tell what it cost; the memory is its own, without its children's."""
-    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})}
-    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling every module at each start is nobody's start-up
+    told = variables(environment)
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=told, text=True)
     # What is printed here is short: it fits into the pipes.
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
