@@ -32,8 +32,8 @@ class Product:
     reference: str  # HOST/REPOSITORY:TAG
     layout: Path
     tag: str
-    lines: tuple[str, ...]  # what the command printed, one a destination
-    result: Mapping[str, Any]  # what it wrote with `--metadata-file`
+    lines: tuple[str, ...]  # the names of what was written, one a destination
+    result: Mapping[str, Any]  # what the command printed
 
     @property
     def digest(self) -> str:
@@ -114,11 +114,11 @@ class Products(dict[str, Product]):
     def __missing__(self, name: str) -> Product:
         kind, compression, count = name.split("-")
         reference, layout = f"{self._registry}/{kind}:{compression}-{count}", self._folder / "layout"
-        platforms, result = PLATFORMS[: int(count)], self._folder / f"{name}.json"
+        platforms = PLATFORMS[: int(count)]
         printed = self._ociassemble(
             "build", self._folder / "projects" / kind, "--base", self._base, "--platform", ",".join(platforms),
             "--compression", compression, *(("--cmd", '["/usr/bin/python3", "-V"]') if kind == "directory" else ()),
-            "-t", reference, "--push", "-o", f"oci:{layout}:{name}", "--metadata-file", result,
+            "-t", reference, "--push", "-o", f"oci:{layout}:{name}", "--format", "json",
         )  # fmt: skip
         self[name] = Product(
             kind=kind,
@@ -127,7 +127,7 @@ class Products(dict[str, Product]):
             reference=reference,
             layout=layout,
             tag=name,
-            lines=tuple(printed.lines),
-            result=json.loads(result.read_bytes()),
+            lines=tuple(item["name"] for item in printed.json["destinations"]),
+            result=printed.json,
         )
         return self[name]

@@ -13,6 +13,7 @@ from ociassemble.image.image import Image, open_image
 from ociassemble.testing.images import Link, image, index, lay_out, layer, push
 from tests.interop.small_bases import FOLDERS, USRMERGE, slim
 from tests.interop.wild import PLATFORMS, Cli, Registry, app, cli, google, on_top, paths, registry, shared_cache
+from tests.kinds.binary.programs import program as elf
 from tests.peers import Peer
 
 __all__ = ["app", "cli", "google", "registry", "shared_cache"]
@@ -69,6 +70,7 @@ def everywhere(tmp_path: Path) -> Path:
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
+    (folder / "bin/tool").write_bytes(elf())
     (folder / "bin/tool").chmod(0o700)
     (folder / "srv").chmod(0o700)  # not the base's: a folder like any other
     return folder
@@ -104,7 +106,7 @@ def unpacked(umoci: Peer, layout: Path, folder: Path) -> Path:
 def test_links_modes_and_owners_of_a_base_stay(cli: Cli, everywhere: Path, umoci: Peer, tmp_path: Path) -> None:
     base = lay_out(slim(), tmp_path / "base", "t")
     ended = cli(
-        "build", everywhere, "--base", base, "--platform", "linux/amd64", "--workdir", "/", "--cmd", "/bin/tool",
+        "build", everywhere, "--kind", "directory", "--base", base, "--platform", "linux/amd64", "--workdir", "/", "--cmd", "/bin/tool",
         "-o", f"oci:{tmp_path}/image:t",
     )  # fmt: skip
 
@@ -120,7 +122,7 @@ def test_links_modes_and_owners_of_googles_base_stay(
     cli: Cli, registry: Registry, google: dict[str, Image], everywhere: Path, umoci: Peer, tmp_path: Path
 ) -> None:
     ended = cli(
-        "build", everywhere, "--base", "distroless/python3", *registry.mirror, "--platform", "linux/amd64",
+        "build", everywhere, "--kind", "directory", "--base", "distroless/python3", *registry.mirror, "--platform", "linux/amd64",
         "--workdir", "/", "--cmd", "/usr/bin/python3 -V", "-o", f"oci:{tmp_path}/image:t",
     )  # fmt: skip
 

@@ -395,7 +395,7 @@ class Service:
 
     def status(self) -> tuple[dict[str, str], str]:
         """What the kernel says of its first process, and how the root is mounted."""
-        (state,) = self.folder.glob("*/bundles/*/state")
+        (state,) = self.folder.glob("*/*/state")
         runc = require("runc", "--root", str(state))
         (name,) = [path.name for path in state.iterdir()]
         process = Path(f"/proc/{runc.json('state', name)['pid']}")

@@ -36,6 +36,7 @@ from ociassemble.sources import debian
 from ociassemble.testing.images import archive, image, index, lay_out, layer, push
 from ociassemble.transports.layout import LayoutSource
 from tests.base.debian_bases import fetch, google_recipe, google_shape, wire
+from tests.kinds.binary.programs import program as elf
 from tests.peers import RegistryServer, start_docker_registry
 
 GOOGLE = "gcr.io/distroless/python3-debian13:nonroot"
@@ -224,7 +225,7 @@ def app(tmp_path: Path) -> Path:
     """A folder with a few files."""
     folder = tmp_path / "app"
     (folder / "deep").mkdir(parents=True)
-    (folder / "run").write_text("#!/bin/sh\n")
+    (folder / "run").write_bytes(elf())
     (folder / "run").chmod(0o755)
     (folder / "deep" / "data").write_text("1")
     return folder

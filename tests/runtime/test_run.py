@@ -96,7 +96,7 @@ def ask(port: int) -> bytes:
 
 def output_of(runtime: RuntimeChoice, layout: Path, folder: Path, tmp_path: Path, **options: object) -> tuple[int, str]:
     log = tmp_path / "output"
-    with log.open("wb") as stream:
+    with log.open("ab") as stream:  # whoever writes, writes at the end
         running = start(runtime, request_of(layout, "t", **options), folder=folder, output=stream)  # type: ignore[arg-type]
         status = running.wait(60)
     return status, log.read_text()
@@ -123,7 +123,7 @@ def test_what_the_process_may_do(
     lines = said.splitlines()
 
     assert status == 9
-    assert lines[:2] == ["65532", "65532"]
+    assert lines.count("65532") == 2
     assert "CapEff:\t0000000000000000" in lines
     assert "CapBnd:\t0000000000000000" in lines
     assert "NoNewPrivs:\t1" in lines
