@@ -106,8 +106,8 @@ def unpacked(umoci: Peer, layout: Path, folder: Path) -> Path:
 def test_links_modes_and_owners_of_a_base_stay(cli: Cli, everywhere: Path, umoci: Peer, tmp_path: Path) -> None:
     base = lay_out(slim(), tmp_path / "base", "t")
     ended = cli(
-        "build", everywhere, "--kind", "directory", "--base", base, "--platform", "linux/amd64", "--workdir", "/", "--cmd", "/bin/tool",
-        "-o", f"oci:{tmp_path}/image:t",
+        "build", everywhere, "--kind", "directory", "--base", base, "--platform", "linux/amd64", "--workdir", "/",
+        "--cmd", "/bin/tool", "-o", f"oci:{tmp_path}/image:t",
     )  # fmt: skip
 
     assert ended.status == 0, ended.err
@@ -122,8 +122,8 @@ def test_links_modes_and_owners_of_googles_base_stay(
     cli: Cli, registry: Registry, google: dict[str, Image], everywhere: Path, umoci: Peer, tmp_path: Path
 ) -> None:
     ended = cli(
-        "build", everywhere, "--kind", "directory", "--base", "distroless/python3", *registry.mirror, "--platform", "linux/amd64",
-        "--workdir", "/", "--cmd", "/usr/bin/python3 -V", "-o", f"oci:{tmp_path}/image:t",
+        "build", everywhere, "--kind", "directory", "--base", "distroless/python3", *registry.mirror,
+        "--platform", "linux/amd64", "--workdir", "/", "--cmd", "/usr/bin/python3 -V", "-o", f"oci:{tmp_path}/image:t",
     )  # fmt: skip
 
     assert ended.status == 0, ended.err
