@@ -51,3 +51,12 @@ def test_globs(globs: list[str], expected: str) -> None:
 @pytest.mark.spec("NODE-12")
 def test_nothing_in_node_modules_is_a_workspace() -> None:
     assert matching(["**"], ["node_modules/a", "a/node_modules/b", "a"]) == ("a",)
+
+
+@pytest.mark.spec("NODE-12")
+def test_no_glob_takes_forever() -> None:
+    deep, long = "a/" * 100 + "b", "a" * 200
+    assert matching(["**/a" * 9 + "/**/c", "*a" * 20 + "b", "?" * 300, "{a,b}" * 100], [deep, long]) == ()
+    assert matching(["**/a" * 9 + "/**/b"], [deep, long]) == (deep,)
+    assert matching(["*a" * 20], [deep, long]) == (long,)
+    assert matching(["x/{a,b{c,d}}/*"], ["x/a/1", "x/bc/1", "x/b/1", "x/bd/2"]) == ("x/a/1", "x/bc/1", "x/bd/2")
