@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,7 +145,8 @@ class Supplies:
         for scope, url in sorted(found.scopes.items()):
             who = "" if url in found.chosen else ": the project's .npmrc says so"
             self._session.progress.info(f"npm packages of {scope} from {redact(url)}{who}")
-        return Registries(found, self._npm_default)
+        # Asked for every package of a lock that names no URLs: npm takes half a second to answer.
+        return Registries(found, functools.cache(self._npm_default))
 
     def _npm_settings(self, folder: Path) -> NpmSettings:
         """What npm's files and environment say for the project in `folder`; what is not followed is told."""
