@@ -5,22 +5,14 @@ It knows nothing about what is in the folder: no dependencies, and no start comm
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 
-from ociassemble.errors import UsageError
-from ociassemble.kinds.protocol import WORKDIR, DefaultBase, LockedPackage, Recognition, ResolveRequest, place
+from ociassemble.kinds.protocol import DefaultBase, LockedPackage, Recognition, ResolveRequest, place, workdir_of
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import ApplicationPlan, ConfigPlan, FilesSource, LayerPlan, Reason
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
-
-
-class WorkdirError(UsageError):
-    """A working directory that is no absolute path of the image."""
-
-    code = "usage.workdir"
 
 
 class Directory:
@@ -45,7 +37,7 @@ class Directory:
         self, tree: ProjectTree, settings: Settings, facts: BaseFacts, packages: tuple[LockedPackage, ...]
     ) -> ApplicationPlan:
         """One layer with the folder's files at the working directory; the start command only where it is stated."""
-        workdir = _workdir(settings.workdir)
+        workdir = workdir_of(settings, root=True)
         reasons = [
             Reason(f"the folder is copied to {workdir}", "settings or --workdir" if settings.workdir else "default")
         ]
@@ -61,13 +53,3 @@ class Directory:
         layer = LayerPlan(title="application", role="application", sources=(FilesSource(place(tree, workdir)),))
         config = ConfigPlan(entrypoint=settings.entrypoint, cmd=settings.cmd, workdir=workdir)
         return ApplicationPlan(layers=(layer,), config=config, reasons=tuple(reasons))
-
-
-def _workdir(stated: str | None) -> str:
-    if stated is None or stated == "":
-        return WORKDIR
-    if not stated.startswith("/") or ".." in stated.split("/"):
-        raise WorkdirError(
-            f"the working directory `{stated}` is not an absolute path of the image", hint="write it like `/app`"
-        )
-    return "/" + posixpath.normpath(stated).lstrip("/")

@@ -6,10 +6,12 @@ fetches, never runs anything, and never imports code of the project.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
+from ociassemble.errors import UsageError
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts
@@ -19,6 +21,12 @@ from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree, TreeFile
 
 WORKDIR = "/app"  # where an application goes, unless it is told
+
+
+class WorkdirError(UsageError):
+    """A working directory that is no absolute path of the image, or no folder for an application."""
+
+    code = "usage.workdir"
 
 
 class Recognition(NamedTuple):
@@ -115,6 +123,24 @@ class ApplicationKind(Protocol):
     ) -> ApplicationPlan:
         """The layers (dependencies first, the application last) and the start command."""
         ...
+
+
+def workdir_of(settings: Settings, *, root: bool = False) -> str:
+    """Where the application goes: absolute, normalised. `root` says whether that may be "/".
+
+    Raises `WorkdirError`.
+    """
+    stated = settings.workdir or WORKDIR
+    if not stated.startswith("/") or ".." in stated.split("/") or "\n" in stated:
+        raise WorkdirError(
+            f"the working directory `{stated}` is not an absolute path of the image", hint="write it like `/app`"
+        )
+    found = "/" + posixpath.normpath(stated).lstrip("/")
+    if found == "/" and not root:
+        raise WorkdirError(
+            f"the application cannot be put into `{stated}`", hint="choose a folder of its own, like `/app`"
+        )
+    return found
 
 
 def place(tree: ProjectTree, prefix: str, keep: Callable[[TreeFile], bool] | None = None) -> tuple[FileItem, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ociassemble.kinds.protocol import ApplicationKind, Resolution, ResolveRequest
+from ociassemble.kinds.protocol import ApplicationKind, Resolution, ResolveRequest, WorkdirError
 from ociassemble.kinds.registry import kinds as all_kinds
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
@@ -142,6 +142,10 @@ def test_the_application_is_the_last_layer_and_holds_the_folder(kind: Applicatio
     plan = planned(kind, project, Settings(workdir="/srv/x"))
     *dependencies, last = plan.layers
     assert last.role == "application" and plan.config.workdir == "/srv/x"
+    assert document(planned(kind, project, Settings(workdir="//srv/./x/"))) == document(plan)
+    for wrong in ("srv", "/srv/../x", "/srv\nx"):
+        with pytest.raises(WorkdirError):
+            planned(kind, project, Settings(workdir=wrong))
     assert all(layer.role == "dependency" and artifacts_of(layer) for layer in dependencies)
     assert all(isinstance(layer, LayerPlan) and layer.title and layer.sources for layer in plan.layers)
     assert {f"/srv/x/{file.path}" for file in project.files} <= set(places_of(last))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ociassemble.kinds.directory import Directory, WorkdirError
-from ociassemble.kinds.protocol import ApplicationKind, place
+from ociassemble.kinds.directory import Directory
+from ociassemble.kinds.protocol import ApplicationKind, WorkdirError, place
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import BaseFacts

@@ -6,10 +6,10 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-from ociassemble.errors import ProjectError, UsageError
+from ociassemble.errors import ProjectError
 from ociassemble.kinds.binary import recognise
 from ociassemble.kinds.binary.find import Program, called, fitting, programs, refuse
-from ociassemble.kinds.protocol import WORKDIR, DefaultBase, LockedPackage, Recognition, ResolveRequest, place
+from ociassemble.kinds.protocol import DefaultBase, LockedPackage, Recognition, ResolveRequest, place, workdir_of
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import ApplicationPlan, ConfigPlan, FileItem, FilesSource, LayerPlan, Reason
@@ -78,7 +78,7 @@ class Binary:
     ) -> ApplicationPlan:
         """One layer with the program and what lies beside it; the program is the entrypoint (BINARY-20 on)."""
         program = _chosen(tree, settings, facts.platform)
-        workdir = _workdir(settings)
+        workdir = workdir_of(settings)
         path = posixpath.join(workdir, program.name)
         reasons = [Reason(f"starts `{path}`", f"{program.file.path}, a {_described(program)}")]
         beside, reason = _beside(tree, program)
@@ -177,12 +177,3 @@ def _config(settings: Settings, path: str, workdir: str) -> ConfigPlan:
     words = settings.cmd or ()
     own = (path, posixpath.basename(path), f"./{posixpath.basename(path)}")
     return ConfigPlan(entrypoint=(path,), cmd=words[1:] if words[:1] and words[0] in own else words, workdir=workdir)
-
-
-def _workdir(settings: Settings) -> str:
-    workdir = settings.workdir or WORKDIR
-    if not workdir.startswith("/") or ".." in workdir.split("/") or posixpath.normpath(workdir) in ("/", "//"):
-        raise UsageError(
-            f"the application cannot be put into `{workdir}`", hint="choose a folder of its own, like `/app`"
-        )
-    return "/" + posixpath.normpath(workdir).lstrip("/")

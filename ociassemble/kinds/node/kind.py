@@ -6,7 +6,6 @@ import json
 import posixpath
 from collections.abc import Sequence
 
-from ociassemble.errors import UsageError
 from ociassemble.kinds.node import bins, layers, project, recognise, semver, start
 from ociassemble.kinds.node.bins import BinLink
 from ociassemble.kinds.node.entries import Entry, parse
@@ -16,13 +15,13 @@ from ociassemble.kinds.node.lockfile import OPTIONAL, bundled, locked
 from ociassemble.kinds.node.manifest import FILE
 from ociassemble.kinds.node.project import MODULES, Project
 from ociassemble.kinds.protocol import (
-    WORKDIR,
     DefaultBase,
     LockedPackage,
     Recognition,
     Resolution,
     ResolveRequest,
     place,
+    workdir_of,
 )
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import BaseFacts
@@ -92,7 +91,7 @@ class Node:
         self, tree: ProjectTree, settings: Settings, facts: BaseFacts, packages: tuple[LockedPackage, ...]
     ) -> ApplicationPlan:
         """Layers of packages, the application's layer, and how it starts (NODE-17 to NODE-30)."""
-        root = _workdir(settings)
+        root = workdir_of(settings)
         found = project.read(tree, settings)
         node = start.node_of(facts)
         _check_engine(found, node.version)
@@ -135,15 +134,6 @@ class Node:
             config=config,
             reasons=tuple(reasons),
         )
-
-
-def _workdir(settings: Settings) -> str:
-    workdir = settings.workdir or WORKDIR
-    if not workdir.startswith("/") or posixpath.normpath(workdir) in ("/", "//") or "\n" in workdir:
-        raise UsageError(
-            f"the application cannot be put into `{workdir}`", hint="choose a folder of its own, like `/app`"
-        )
-    return posixpath.normpath(workdir)
 
 
 def _check_engine(found: Project, version: str) -> None:

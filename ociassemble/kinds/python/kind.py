@@ -5,15 +5,14 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 
-from ociassemble.errors import UsageError
 from ociassemble.kinds.protocol import (
-    WORKDIR,
     DefaultBase,
     LockedPackage,
     Recognition,
     Resolution,
     ResolveRequest,
     place,
+    workdir_of,
 )
 from ociassemble.kinds.python import backends, inputs, layers, manifest, recognise, select, start, target
 from ociassemble.kinds.python.errors import InputError, NoWheelError, PythonVersionError
@@ -50,7 +49,7 @@ class Python:
     ) -> ApplicationPlan:
         """Dependency layers, the application's layer, and how it starts (PY-16 to PY-31)."""
         places = layers.scheme(settings, facts)
-        workdir = _workdir(settings)
+        workdir = workdir_of(settings)
         chosen = inputs.choose(tree, settings)
         wheels = _user_wheels(settings)
         _check(packages, wheels, facts)
@@ -162,15 +161,6 @@ def _roots(projects: list[LocalProject]) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(root for project in projects for root in project.roots if project.packaged or root != "")
     )
-
-
-def _workdir(settings: Settings) -> str:
-    workdir = settings.workdir or WORKDIR
-    if not workdir.startswith("/") or posixpath.normpath(workdir) in ("/", "//") or "\n" in workdir:
-        raise UsageError(
-            f"the application cannot be put into `{workdir}`", hint="choose a folder of its own, like `/app`"
-        )
-    return posixpath.normpath(workdir)
 
 
 def _port(settings: Settings, facts: BaseFacts) -> str | None:
