@@ -16,6 +16,7 @@ from ociassemble.kinds.node.errors import NodeStartError, NoNodeError
 from ociassemble.kinds.node.manifest import Manifest
 from ociassemble.plan.facts import BaseFacts, NodeFacts
 from ociassemble.plan.plan import Reason
+from ociassemble.project import procfile
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 
@@ -42,7 +43,6 @@ _TYPED = (".ts", ".mts", ".cts")
 # The first Node of each line that runs TypeScript without a flag.
 _RUNS_TYPED = ">=22.18.0 <23 || >=23.6.0"
 _OUTPUTS = frozenset({"dist", "build", "lib", "out", "output", ".output", ".next", "es", "cjs", "esm"})
-_PROCESS = re.compile(r"([A-Za-z0-9_-]+):\s*(.*?)\s*")
 _TOOLING = re.compile(r"(?i)(?:.*\.config|gulpfile|gruntfile|.*\.(?:test|spec))\.[cm]?js")
 
 
@@ -125,22 +125,9 @@ def _other_program(application: Application, cmd: tuple[str, ...]) -> str:
 
 
 def _procfile(application: Application, facts: BaseFacts) -> Start | None:
-    path = posixpath.join(application.own.folder, "Procfile")
-    if not application.tree.has(path):
-        return None
-    processes: dict[str, str] = {}
-    for line in application.tree.text(path).splitlines():
-        found = _PROCESS.fullmatch(line)
-        if found is not None and found[2] and found[1] != "release":
-            processes.setdefault(found[1], found[2])
-    name = "web" if "web" in processes else next(iter(processes), "")
-    if not name or (name != "web" and len(processes) > 1):
-        raise NodeStartError(
-            f"`{path}` has no `web` process",
-            details=[f"{key}: {value}" for key, value in processes.items()],
-            hint='choose one with `--cmd "..."`, or `cmd` in ociassemble.toml',
-        )
-    return _parsed(application, facts, processes[name], f"{path}: {name}")
+    path = posixpath.join(application.own.folder, procfile.NAME)
+    process = procfile.read(application.tree, path, NodeStartError)
+    return None if process is None else _parsed(application, facts, process.command, f"{path}: {process.name}")
 
 
 def _script(application: Application, facts: BaseFacts) -> Start | None:

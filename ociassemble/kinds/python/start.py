@@ -18,13 +18,13 @@ from ociassemble.kinds.python.manifest import EntryPoint, LocalProject, at, norm
 from ociassemble.kinds.python.target import python_of
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import Reason
+from ociassemble.project import procfile
 from ociassemble.project.command import split_command
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 
 PORT = "8080"
 _PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
-_PROCESS = re.compile(r"([A-Za-z0-9_-]+):\s*(.*?)\s*")
 # Console scripts that are also modules. As `-m` the working directory is importable; as a script /usr/local/bin is.
 _MODULES = {
     **{name: name for name in ("celery", "daphne", "fastapi", "flask", "granian", "gunicorn", "hypercorn")},
@@ -117,31 +117,21 @@ def call(script: EntryPoint) -> str:
 
 
 def _procfile(application: Application, facts: BaseFacts) -> Start | None:
-    path = at(application.own.folder, "Procfile")
-    if not application.tree.has(path):
+    path = at(application.own.folder, procfile.NAME)
+    process = procfile.read(application.tree, path, StartCommandError)
+    if process is None:
         return None
-    processes: dict[str, str] = {}
-    for line in application.tree.text(path).splitlines():
-        match = _PROCESS.fullmatch(line)
-        if match is not None and match[2] and match[1] != "release":
-            processes.setdefault(match[1], match[2])
-    name = "web" if "web" in processes else next(iter(processes), "")
-    if not name or (name != "web" and len(processes) > 1):
-        raise StartCommandError(
-            f"`{path}` has no `web` process",
-            details=[f"{key}: {value}" for key, value in processes.items()],
-            hint='choose one with `--cmd "..."`, or `cmd` in ociassemble.toml',
-        )
+    name, command = process
     try:
-        words = split_command(processes[name])
+        words = split_command(command)
     except UsageError as error:
         raise StartCommandError(
             f"`{path}`: the `{name}` process needs a shell, and the image has none",
-            details=[f"{name}: {processes[name]}", error.message],
-            hint=_rewrite(processes[name]),
+            details=[f"{name}: {command}", error.message],
+            hint=_rewrite(command),
         ) from error
     entrypoint, cmd = _words(application, facts, words)
-    return Start(entrypoint, cmd, name == "web", Reason(f"starts as `{processes[name]}`", f"{path}: {name}"))
+    return Start(entrypoint, cmd, name == "web", Reason(f"starts as `{command}`", f"{path}: {name}"))
 
 
 def _rewrite(command: str) -> str:
@@ -215,7 +205,7 @@ def _framework(application: Application, facts: BaseFacts) -> Start | None:
 def _gunicorn(web: WebApplication, version: str) -> tuple[str, ...]:
     """gunicorn listens on 0.0.0.0:$PORT by itself. Its heartbeat file and its socket need a place to write to."""
     target = f"{web.module}:{web.object}" + ("()" if web.factory else "")
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    numbers = tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:2])
     quiet = ("--no-control-socket",) if numbers >= _CONTROL_SOCKET else ()
     return ("-m", "gunicorn", "--worker-tmp-dir", "/dev/shm", *quiet, target)
 
