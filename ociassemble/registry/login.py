@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ def keep(file: Path, host: str, username: str, password: str, sources: Sources) 
     """Keep a name and password for `host` (canonical) in `file`, or where it says; returns who has them now."""
     if not username or ":" in username or not password or "\0" in username + password:
         raise LoginError("a name has no colon in it, and neither name nor password is empty")
+    with _alone(file):
+        return _keep(file, host, username, password, sources)
+
+
+def _keep(file: Path, host: str, username: str, password: str, sources: Sources) -> str:
     document = _read(file)
     helper = _helper(document, host)
     if helper:
@@ -59,6 +65,13 @@ def keep(file: Path, host: str, username: str, password: str, sources: Sources) 
 
 def forget(file: Path, host: str, sources: Sources) -> bool:
     """Remove what `file` and its helper keep for `host`; whether there was anything."""
+    if not file.exists():
+        return False
+    with _alone(file):
+        return _forget(file, host, sources)
+
+
+def _forget(file: Path, host: str, sources: Sources) -> bool:
     document = _read(file)
     helper = _helper(document, host)
     gone = False
@@ -69,6 +82,13 @@ def forget(file: Path, host: str, sources: Sources) -> bool:
         _write(file, document, host, None)
         gone = True
     return gone
+
+
+def _alone(file: Path) -> AbstractContextManager[None]:
+    """Two logins at once would each write what the other has not read."""
+    folder = file.resolve().parent  # people link such files to where they keep all of them
+    _files.directory(folder)
+    return _files.locked(folder, shared=False)
 
 
 def _helper(document: Mapping[str, Any], host: str) -> Any:
@@ -90,6 +110,4 @@ def _write(file: Path, document: Mapping[str, Any], host: str, entry: Mapping[st
     if entry is not None:
         auths[server_name(host)] = entry
     text = json.dumps({**document, "auths": auths}, indent=2, ensure_ascii=False) + "\n"
-    target = file.resolve()  # people link such files to where they keep all of them
-    _files.directory(target.parent)
-    _files.write_atomic(target, text.encode(), mode=0o600, durable=True)
+    _files.write_atomic(file.resolve(), text.encode(), mode=0o600, durable=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,15 @@ def test_where_it_is_kept() -> None:
     assert where({"HOME": "/h", "DOCKER_CONFIG": "/d"}) == "/d/config.json"
     assert where({"HOME": "/h", "REGISTRY_AUTH_FILE": "/r/auth.json"}) == "/r/auth.json"
     assert where({"HOME": "/h"}, Path("/a")) == "/a"
+
+
+def test_logins_at_once_are_all_kept(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    sources = Sources((file,))
+    hosts = [f"h{number}.example" for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda host: keep(file, host, "me", "sesame", sources), hosts))
+        assert sorted(json.loads(file.read_bytes())["auths"]) == sorted(hosts)
+        assert all(pool.map(lambda host: forget(file, host, sources), hosts))
+    assert json.loads(file.read_bytes())["auths"] == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
