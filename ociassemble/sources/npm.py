@@ -14,6 +14,7 @@ from ociassemble.content.store import Store
 from ociassemble.content.verify import blocks
 from ociassemble.errors import Error, NotFoundError, OfflineError, ProjectError
 from ociassemble.net.download import fetch_checked
+from ociassemble.net.url import is_metadata, origin
 from ociassemble.net.wire import Wire
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
@@ -165,7 +166,13 @@ def locate(
 
 
 def refuse_others(tarballs: Sequence[Tarball]) -> None:
-    """Raise `NpmSourceError` for what is neither on a web server nor a file of the project; all at once."""
+    """Raise `NpmSourceError` for what is neither on a web server nor a file of the project, or on one for secrets."""
+    if secret := [item for item in tarballs if _serves_secrets(item.url)]:
+        raise NpmSourceError(
+            f"`{secret[0]}` comes from `{origin(secret[0].url).host}`, an address that serves secrets",
+            details=[f"`{item}`" for item in secret[1:]],
+            hint="lock again with `npm install --package-lock-only`, and look at who wrote the lock",
+        )
     others = [
         item
         for item in tarballs
@@ -177,6 +184,14 @@ def refuse_others(tarballs: Sequence[Tarball]) -> None:
             details=[f"`{item}`: {_scheme(item.url)}" for item in others[1:]],
             hint="depend on a released version, or on a tarball: `npm pack` makes one, `file:NAME.tgz` names it",
         )
+
+
+def _serves_secrets(url: str) -> bool:
+    """Whether a URL is of an address that nobody may be sent to by a file: a cloud's metadata, link-local ones."""
+    try:
+        return url.lower().startswith(("https:", "http:")) and is_metadata(origin(url).host)
+    except Error:
+        return False  # the wire says what is wrong with it
 
 
 def offline(tarballs: Sequence[Tarball]) -> NpmOfflineError:

@@ -395,3 +395,22 @@ def test_passwords_in_the_locks_own_urls_are_not_shown(registry: NpmRegistry) ->
         obtain(tarball(ONE, url), registries=Registries(NpmSettings(), nobody))
     assert "hunter2" not in str(caught.value) + str(caught.value.details) + str(caught.value.hint)
     assert registry.credentials() == {"Basic " + base64.b64encode(b"me:hunter2").decode()}
+
+
+@pytest.mark.spec("NPM-25")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest/a.tgz",
+        "HTTP://[::ffff:169.254.169.254]/a/-/a-1.0.0.tgz",
+        "https://metadata.google.internal/a.tgz",
+        "http://me:hunter2@169.254.170.2:80/a.tgz",
+    ],
+)
+def test_no_lock_sends_us_to_where_clouds_keep_secrets(url: str) -> None:
+    with pytest.raises(npm.NpmSourceError, match="an address that serves secrets") as caught:
+        npm.refuse_others([npm.Tarball("a", "1.0.0", "", url)])
+    assert "hunter2" not in str(caught.value)
+    npm.refuse_others(
+        [npm.Tarball("a", "1.0.0", "", text) for text in ("http://10.0.0.1/a.tgz", "http://[x/a.tgz", "")]
+    )
