@@ -6,9 +6,7 @@ import click
 
 from ociassemble.cli.command import Command
 from ociassemble.cli.start import session
-from ociassemble.cli.types import Image, format_option
-
-_PLACES = ("oci:", "oci-archive:", "docker-archive:", "local:")
+from ociassemble.cli.types import PLACES, Image, format_option
 
 platform_option = click.option("--platform", metavar="P", help="Only this platform of an index.")
 
@@ -36,9 +34,9 @@ def push(ctx: click.Context, /, source: str, image: str | None, platform: str | 
     """Push SOURCE (a name of the local store, a layout, an archive) to a registry as IMAGE (default: its own name)."""
     from ociassemble.errors import UsageError
 
-    if image is None and source.startswith(_PLACES):
+    if image is None and source.startswith(PLACES):
         raise UsageError(f"`push {source}`: to which image?", hint=f"ociassemble push {source} REGISTRY/NAME:TAG")
-    local = source if source.startswith(_PLACES) else f"local:{source}"
+    local = source if source.startswith(PLACES) else f"local:{source}"
     _copied(ctx, local, [image or source], platform, form)
 
 

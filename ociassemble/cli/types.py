@@ -11,7 +11,7 @@ from ociassemble.errors import Error
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_TRANSPORTS = ("oci:", "oci-archive:", "docker-archive:", "local:")
+PLACES = ("oci:", "oci-archive:", "docker-archive:", "local:")
 
 
 class OneOf(click.Choice[str]):
@@ -32,7 +32,7 @@ class Image(click.ParamType[str]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        found = [*_local_names(ctx), *(word for word in _TRANSPORTS if incomplete)]
+        found = [*_local_names(ctx), *(word for word in PLACES if incomplete)]
         items = [CompletionItem(name) for name in found if name.startswith(incomplete)]
         if self._folders:
             items.append(CompletionItem(incomplete, type="dir"))
