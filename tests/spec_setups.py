@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import re
 import shutil
-import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +18,7 @@ from tests.failure.index import Index
 from tests.failure.scene import python_base
 from tests.kinds.binary.programs import program
 from tests.peers import start_docker_registry
+from tests.ports import free_port
 from tests.sources.wheels import wheel
 
 _MARK = re.compile(r"<!--\s*setup:\s*(.+?)\s*-->")
@@ -111,12 +109,7 @@ def express(setup: Setup) -> None:
 def ports(setup: Setup) -> None:
     """Free ports in place of localhost:5000 and 8080; none that the system gives to others meanwhile."""
     for name in ("localhost:5000", "8080"):
-        for _ in range(100):
-            port = random.randrange(20_000, 32_000)
-            with socket.socket() as attempt, contextlib.suppress(OSError):
-                attempt.bind(("127.0.0.1", port))
-                break
-        setup.names[name] = name.replace(name.rpartition(":")[2], str(port))
+        setup.names[name] = name.replace(name.rpartition(":")[2], str(free_port()))
 
 
 def private(setup: Setup) -> None:

@@ -109,7 +109,7 @@ _files = _stack(
                      help="Put project files elsewhere, too; [,chown=U:G][,chmod=M]."),
         click.option("--allow-secret", multiple=True, hidden=True),
         click.option("--compression", metavar="HOW", help="gzip, zstd or none, perhaps with :LEVEL."),
-        click.option("--layers", type=click.Choice(LAYERS), metavar="HOW",
+        click.option("--layers", type=OneOf(LAYERS), metavar="HOW",
                      help="auto, single, per-package: how dependencies are cut."),
     ],
     "Files and layers",

@@ -356,6 +356,20 @@ TABLES: dict[str, dict[str, Key]] = {
 # Settings there were, and what there is now.
 _GONE = {"allow-secrets": "secrets are allowed one by one: build, and copy the fingerprint to `[secrets] allow`"}
 
+# What the option of a setting is called, where it is called otherwise.
+OPTIONS = {
+    "tags": "tag",
+    "platforms": "platform",
+    "labels": "label",
+    "annotations": "annotation",
+    "ports": "expose",
+    "volumes": "volume",
+    "wheels": "wheel",
+    "ca-certs": "ca-cert",
+    "extras": "extra",
+    "groups": "group",
+}
+
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a settings file; specs/schema/settings.schema.json is this, written down."""
@@ -379,21 +393,6 @@ def fields(table: Mapping[str, Any], keys: Mapping[str, Key] = KEYS, prefix: str
             )
         result[key.field] = key.type.check(value, f"`{prefix}{name}`")
     return result
-
-
-# What the option of a setting is called, where it is called otherwise.
-OPTIONS = {
-    "tags": "tag",
-    "platforms": "platform",
-    "labels": "label",
-    "annotations": "annotation",
-    "ports": "expose",
-    "volumes": "volume",
-    "wheels": "wheel",
-    "ca-certs": "ca-cert",
-    "extras": "extra",
-    "groups": "group",
-}
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:

@@ -25,6 +25,7 @@ from tests.interop.small_bases import alpine, of_this_host, slim, wolfi
 from tests.interop.wild import GOOGLE, PLATFORMS, Cli, Registry, app, cli, google, on_top, paths, registry, shared_cache
 from tests.layer.wheel_builder import wheel
 from tests.peers import Peer, find
+from tests.ports import free_port
 from tests.runtime.layouts import request_of
 
 __all__ = ["app", "cli", "google", "registry", "shared_cache"]
@@ -103,15 +104,6 @@ def runtime(runc: Peer, umoci: Peer) -> RuntimeChoice:
     if namespaces.returncode != 0:
         pytest.skip(f"no namespaces here: {namespaces.stderr.decode().strip()}")
     return found
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        number: int = one.getsockname()[1]
-    return number
 
 
 def asked(runtime: RuntimeChoice, layout: Path, path: str, folder: Path, **options: Any) -> Any:

@@ -30,6 +30,7 @@ from tests.interop.commands import Commands, once, shared
 from tests.interop.containers import Unpacked, usable
 from tests.interop.products import document_at, entries
 from tests.peers import Peer, require
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.packages, pytest.mark.interop]
 
@@ -413,12 +414,7 @@ def serve(built: Callable[[str], str], tmp_path: Path) -> Iterator[Callable[[str
     started: list[Service] = []
 
     def start(example: str) -> Service:
-        import socket
-
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        started.append(Service(built(example), port, tmp_path / "run"))
+        started.append(Service(built(example), free_port(), tmp_path / "run"))
         return started[-1]
 
     yield start

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from ociassemble.testing import images
 from tests.failure.scene import Child, Scene, scene_below, tree
 from tests.peers import Peer
 from tests.peers.engines import Containerd, Podman, containerd, podman, podman_api
+from tests.ports import free_port
 
 __all__ = ["containerd", "podman", "podman_api"]
 
@@ -133,13 +133,6 @@ def test_an_engine_that_is_not_there_is_known_before_the_work(scene: Scene, cont
 
 
 # --- run -----------------------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        number: int = found.getsockname()[1]
-    return number
 
 
 def answer(port: int, child: Child) -> bytes:

@@ -15,6 +15,7 @@ from tests.interop.test_debian_base_runs import Service, seen_by_others
 from tests.interop.test_node_bases import Bases
 from tests.interop.test_node_bases import bases as bases
 from tests.peers import Peer, require
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.packages, pytest.mark.interop]
 
@@ -24,16 +25,12 @@ FLAGS = ("--locked", "--base-source", "debian", "--platform", "linux/amd64")
 
 @pytest.fixture
 def service(bases: Bases, tmp_path: Path) -> Iterator[Service]:
-    import socket
 
     usable()
     place = f"oci:{tmp_path / 'image'}:t"
     done = bases.commands("build", EXAMPLE, *FLAGS, "-o", place)
     assert "stale" not in done.err
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    started = Service(place, port, tmp_path / "run")
+    started = Service(place, free_port(), tmp_path / "run")
     yield started
     if started.process.poll() is None:
         started.stop()

@@ -229,7 +229,7 @@ def test_docker_registry_serves_us(product: Product, registry: RegistryServer, o
     copied = ociassemble("copy", name, f"{other}-2")
 
     assert pushed.lines == copied.lines == [f"{registry.host}/other/{product.tag}@{product.digest}"]
-    assert "exists" in copied.err and "uploaded" not in copied.err, copied.err
+    assert "already there" in copied.err and "uploaded" not in copied.err, copied.err
 
 
 # --- what others write ---------------------------------------------------------------------------------------

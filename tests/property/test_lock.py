@@ -63,9 +63,10 @@ RELEASES = st.lists(
     ),
     max_size=1,
 ).map(tuple)
+REPOSITORY = st.just("") | st.from_regex(r"[a-z0-9]{1,5}(/[a-z0-9]{1,5}){0,2}", fullmatch=True)
 BASE = st.one_of(
     st.none(),
-    st.builds(RegistryBase, DIGEST, SIZE, NAME, BASE_LAYERS),
+    st.builds(RegistryBase, DIGEST, SIZE, NAME, BASE_LAYERS, repository=REPOSITORY),
     st.builds(DebianBase, NAME, DEBIAN_PACKAGES, DIGEST, SIZE, NAME, BASE_LAYERS, RELEASES),
 )
 FINDING = st.builds(LockedFinding, NAME, st.sampled_from(["error", "warning", "info"]), NAME)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from ociassemble.runtime.probe import NoRuntimeError, RuntimeChoice, RuntimeRefu
 from ociassemble.runtime.request import Port
 from ociassemble.runtime.run import run, start
 from tests.peers import Peer, find
+from tests.ports import free_port
 from tests.runtime.layouts import request_of
 
 pytestmark = pytest.mark.interop
@@ -72,13 +72,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     yield place
     assert list(place.iterdir()) == []
-
-
-def free_port() -> int:
-    with socket.socket() as probe_socket:
-        probe_socket.bind(("127.0.0.1", 0))
-        number: int = probe_socket.getsockname()[1]
-    return number
 
 
 def ask(port: int) -> bytes:
