@@ -36,6 +36,8 @@ _FOLDERS = re.compile(rb"(?:/[A-Za-z0-9_./+-]{1,200}/\0){2,16}")
 _SOURCES = re.compile(r"(?!(?:.*/)?(?:node_modules|site-packages|dist-packages|lib/python3[^/]*)/).*\.(?:py|[cm]?js)")
 # What a program names that ends itself when it is told to, or leaves that to its server.
 _SIGNALS = re.compile(rb"SIGTERM|SIGINT|add_signal_handler|signal\.|uvicorn|gunicorn|hypercorn|run_app|serve_forever_")
+# One of these is in each: looking for plain bytes first is ten times as fast.
+_HINTS = (b"SIG", b"signal", b"corn", b"run_app", b"serve_forever_")
 
 
 class FileFacts(NamedTuple):
@@ -134,7 +136,8 @@ class Sample:
             return _cache(data)
         if self._kind == "text":
             return FileFacts(text=data.decode("utf-8", "replace"), line=line)
-        signals = self._kind == "source" and _SIGNALS.search(data) is not None
+        source = self._kind == "source" and any(hint in data for hint in _HINTS)
+        signals = source and _SIGNALS.search(data) is not None
         return FileFacts(line=line, signals=signals) if line or signals else None
 
     def _elf(self, data: bytes) -> FileFacts:
