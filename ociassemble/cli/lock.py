@@ -31,6 +31,7 @@ def lock(ctx: click.Context, /, no_base: bool, upgrade: tuple[str, ...], check: 
     """Write APP's ociassemble.lock: base, packages and dependency layers by digest.
 
     Versions of packages stay as they are in the lock that is there, where they still fit; the base is resolved anew.
+    `[build] run` of the settings is run first, as for a build: what it makes is part of what is proved.
     """
     from ociassemble.operations.building import lock as make
     from ociassemble.operations.building import write_lock
