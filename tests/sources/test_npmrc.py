@@ -14,7 +14,7 @@ from ociassemble.errors import Error, UsageError
 from ociassemble.sources import npmrc
 from ociassemble.sources.npmrc import NpmSettings
 
-HOME, FOLDER, NODE = Path("/home/me"), Path("/work/shop"), Path("/opt/node/bin/node")
+HOME, FOLDER, NODE = Path("/home/me"), Path("/srv/shop"), Path("/opt/node/bin/node")
 PROJECT, USER, GLOBAL = FOLDER / ".npmrc", HOME / ".npmrc", Path("/opt/node/etc/npmrc")
 
 
