@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, TextIO
 
 from ociassemble.cli.failure import printable
@@ -119,7 +120,7 @@ class _Ended(NamedTuple):
         return _amount(self.task, self.outcome) < _SMALL and self.at - self.task.since < _QUICK
 
 
-class Lines(Sink):
+class Lines(Sink, ABC):
     """For people: one line for each finished task, but one for many small ones of a kind; each warning once."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -127,9 +128,9 @@ class Lines(Sink):
         self._small: dict[tuple[str, str], list[_Ended]] = {}
         self._warned: set[str] = set()
 
+    @abstractmethod
     def say(self, text: str, what: str) -> None:
         """One line; `what` is "info", "warning", or the outcome of a task."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Tell what was still held back."""
