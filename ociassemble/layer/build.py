@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +25,7 @@ from ociassemble.image.image import Layer
 from ociassemble.layer.entry import Content, Entry, constant
 from ociassemble.layer.key import layer_key
 from ociassemble.layer.writer import LayerWriter, conflict
-from ociassemble.oci.annotations import LAYER_KEY
+from ociassemble.oci.annotations import LAYER_CODEC, LAYER_KEY
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
@@ -57,11 +58,17 @@ class Materials(NamedTuple):
 
 
 class BuiltLayer(NamedTuple):
-    """A finished layer, and whether it was there already."""
+    """A finished layer, and where it came from."""
 
     layer: Layer
     codec: str  # identity
-    hit: bool
+    origin: str = "built"  # or "store", or the repository that has it ("registry.example/team/app")
+    seconds: float = 0.0  # it took to write
+
+    @property
+    def hit(self) -> bool:
+        """Whether it was there already."""
+        return self.origin != "built"
 
 
 def build_layers(
@@ -105,7 +112,7 @@ def find_layer(plan: LayerPlan, codec: Codec, store: Store) -> BuiltLayer | None
         return None  # cut off, or of another time: build it again
     if store.size(digest) != size:
         return None
-    return BuiltLayer(_layer(key, codec, store, digest=digest, diff_id=diff_id, size=size), codec.identity, True)
+    return BuiltLayer(_layer(key, codec, store, digest=digest, diff_id=diff_id, size=size), codec.identity, "store")
 
 
 def build_layer(
@@ -114,7 +121,7 @@ def build_layer(
     """Write the layer of `plan` into the store. Equal key and codec, equal bytes."""
     from ociassemble.layer.contents import Recorder
 
-    key = layer_key(plan)
+    key, began = layer_key(plan), time.monotonic()
     with ExitStack() as stack, progress.task("layer", plan.title) as task:
         sink = stack.enter_context(BlobWriter(store.ingest(), codec, jobs=jobs))
 
@@ -136,11 +143,12 @@ def build_layer(
     record = {"digest": done.digest, "diffId": done.diff_id, "size": done.size, "title": plan.title}
     store.put_record("layers", _record_name(key, codec), json.dumps(record, sort_keys=True).encode())
     layer = _layer(key, codec, store, digest=done.digest, diff_id=done.diff_id, size=done.size)
-    return BuiltLayer(layer, codec.identity, False)
+    return BuiltLayer(layer, codec.identity, "built", time.monotonic() - began)
 
 
 def _layer(key: Digest, codec: Codec, store: Store, *, digest: Digest, diff_id: Digest, size: int) -> Layer:
-    descriptor = Descriptor(media_type=codec.media_type, digest=digest, size=size, annotations={LAYER_KEY: str(key)})
+    said = {LAYER_CODEC: codec.identity, LAYER_KEY: str(key)}
+    descriptor = Descriptor(media_type=codec.media_type, digest=digest, size=size, annotations=said)
     return Layer(blob=Blob(descriptor=descriptor, source=lambda: store.open(digest)), diff_id=diff_id)
 
 

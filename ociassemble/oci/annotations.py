@@ -11,5 +11,7 @@ CONTAINERD_NAME = "io.containerd.image.name"
 
 # The key of the `LayerPlan` a layer was built from: lets a later build recognise the layer in a manifest.
 LAYER_KEY = "dev.ociassemble.layer.key"
+# What compressed it, as the lock names it: equal key and equal codec mean equal bytes.
+LAYER_CODEC = "dev.ociassemble.layer.codec"
 # Where an assembled base came from: "debian".
 BASE_SOURCE = "dev.ociassemble.base.source"

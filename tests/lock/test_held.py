@@ -27,7 +27,7 @@ BASE = RegistryBase(Digest.of(b"base"), 1, "application/vnd.oci.image.manifest.v
 
 def built(diff_id: Digest = DIFF_ID, codec: str = CODEC) -> BuiltLayer:
     descriptor = Descriptor(media_type="application/vnd.oci.image.layer.v1.tar+gzip", digest=DIGEST, size=len(DATA))
-    return BuiltLayer(Layer(blob=Blob.of(DATA, descriptor), diff_id=diff_id), codec, False)
+    return BuiltLayer(Layer(blob=Blob.of(DATA, descriptor), diff_id=diff_id), codec)
 
 
 def locked(**changes: object) -> LockedPlatform:
