@@ -11,7 +11,7 @@ from ociassemble.errors import Error
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-PLACES = ("oci:", "oci-archive:", "docker-archive:", "local:")
+PLACES = ("oci:", "oci-archive:", "docker-archive:", "bundle:", "local:")
 
 
 class OneOf(click.Choice[str]):

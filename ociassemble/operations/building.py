@@ -58,7 +58,7 @@ def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
 
     def once() -> Planned:
         plan = planned(request, session)
-        if plan.application.asked.base.startswith(("oci:/", "oci-archive:/", "docker-archive:/")):
+        if plan.application.asked.base.startswith(("oci:/", "oci-archive:/", "docker-archive:/", "bundle:/")):
             raise UsageError(
                 f"a lock would hold the path `{plan.application.asked.base}` of this machine",
                 hint="name it by a relative path, or give it a short name under `bases` in the settings",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from ociassemble import _pool
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.memory import MemoryStore
-from ociassemble.errors import UsageError
+from ociassemble.errors import OfflineError, UsageError
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.progress import Progress
@@ -23,7 +23,7 @@ from ociassemble.session.environment import Environment, Options, cache_folder
 from ociassemble.transports import layout_reader
 from ociassemble.transports.layout import FolderFiles, LayoutDestination, LayoutSource
 from ociassemble.transports.local import LocalDestination, LocalSource
-from ociassemble.transports.locate import ARCHIVES, ENGINES, Location, locate
+from ociassemble.transports.locate import ARCHIVES, BUNDLE, ENGINES, Location, locate
 from ociassemble.transports.protocols import Destination, Source
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from ociassemble.net.wire import Wire
     from ociassemble.registry.client import RegistryClient
     from ociassemble.transports.members import Archive
+
+
+class PushOfflineError(OfflineError):
+    """`--offline`, and a result that is to go to a registry."""
+
+    code = "offline.push"
 
 
 class Session:
@@ -111,6 +117,10 @@ class Session:
             return LayoutSource(Path(location.path), location.tag, location.digest)
         if location.transport in ARCHIVES:
             return self._archived(location)
+        if location.transport == BUNDLE:
+            from ociassemble.transports.bundle import BundleArchive, BundleSource
+
+            return BundleSource(BundleArchive(location.path), location.tag, location.digest)
         if location.transport in ENGINES:
             raise UsageError(
                 f"`{location.text}`: engines are written to, and not read",
@@ -134,6 +144,8 @@ class Session:
         location = locate(text)
         if location.transport in ARCHIVES:
             return self._to_archive(location, names)
+        if location.transport == BUNDLE:
+            raise UsageError(f"`{text}`: bundles are read here", hint=f"`ociassemble bundle save -o {location.path}`")
         if location.transport in ENGINES and location.reference is not None and location.reference.digest is None:
             from ociassemble.session.engines import into_engine
 
@@ -153,6 +165,11 @@ class Session:
             )
         if not push:
             return LocalDestination(self.store, location.reference)
+        if self.options.offline:
+            raise PushOfflineError(
+                f"`{text}` is in a registry, and `--offline` forbids to ask one",
+                hint="write to `-o oci:DIR` or `-o oci-archive:FILE`; `ociassemble copy` pushes it later",
+            )
         from ociassemble.transports.remote import RemoteDestination
 
         return RemoteDestination(self.registry, location.reference)
@@ -191,6 +208,10 @@ class Session:
         location = locate(text)
         if location.transport == "oci":
             return list(layout_reader.names_of(FolderFiles(Path(location.path))))
+        if location.transport == BUNDLE:
+            from ociassemble.transports.bundle import BundleArchive
+
+            return list(layout_reader.names_of(BundleArchive(location.path)))
         if location.transport in ARCHIVES:
             from ociassemble.transports import dockerarchive
             from ociassemble.transports.members import Archive

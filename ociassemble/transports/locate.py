@@ -24,7 +24,7 @@ class Location(NamedTuple):
     `tag` of a "docker-archive" is a whole reference, or `@N` for the image of that number.
     """
 
-    transport: str  # "registry", "oci", "local", one of ARCHIVES or ENGINES
+    transport: str  # "registry", "oci", "local", BUNDLE, one of ARCHIVES or ENGINES
     text: str
     reference: Reference | None = None
     path: str = ""
@@ -34,8 +34,8 @@ class Location(NamedTuple):
 
 ENGINES = {"docker-daemon": "docker", "containers-storage": "podman"}  # skopeo's names of engines
 ARCHIVES = ("oci-archive", "docker-archive")
+BUNDLE = "bundle"
 _LATER = {
-    "bundle": "a bundle",
     "dir": "skopeo's dir format",
 }
 
@@ -53,7 +53,7 @@ def locate(text: str) -> Location:
         if not path:
             raise LocationError(f"`{text}` names no folder", hint="write `oci:DIR` or `oci:DIR:TAG`")
         return Location("oci", text, path=path, tag=tag, digest=digest)
-    if colon and scheme in ARCHIVES:
+    if colon and scheme in (*ARCHIVES, BUNDLE):
         return _archive(scheme, text, rest)
     if colon and scheme in ENGINES:
         return Location(scheme, text, Reference.parse(rest))
@@ -79,7 +79,8 @@ def _archive(scheme: str, text: str, rest: str) -> Location:
     path, colon, tag = rest.partition(":")
     if not path or (colon and not tag):
         what = "TAG" if scheme == "oci-archive" else "REF"
-        raise LocationError(f"`{text}` names no archive", hint=f"write `{scheme}:FILE` or `{scheme}:FILE:{what}`")
+        kind = "bundle" if scheme == BUNDLE else "archive"
+        raise LocationError(f"`{text}` names no {kind}", hint=f"write `{scheme}:FILE` or `{scheme}:FILE:{what}`")
     if scheme == "docker-archive" and tag and not tag.startswith("@"):
         Reference.parse(tag)
     return Location(scheme, text, path=path, tag=tag, digest=digest)

@@ -70,6 +70,9 @@ class Archive:
 
     @cached_property
     def _found(self) -> Mapping[str, Place]:
+        return self._read_table()
+
+    def _read_table(self) -> Mapping[str, Place]:
         try:
             return table(self._file)
         except FormatError as error:
@@ -77,6 +80,9 @@ class Archive:
 
     @cached_property
     def _file(self) -> BinaryIO:
+        return self._open_file()
+
+    def _open_file(self) -> BinaryIO:
         try:
             standard = self._path == STANDARD_INPUT
             stream = open(0 if standard else self._path, "rb", closefd=not standard)  # noqa: SIM115  (kept open)
@@ -105,7 +111,7 @@ class Slice(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        data = os.pread(self._file.fileno(), min(len(buffer), self._end - self._offset), self._offset)
+        data = _pread(self._file, min(len(buffer), self._end - self._offset), self._offset)
         self._offset += len(data)
         buffer[: len(data)] = data
         return len(data)
@@ -115,9 +121,15 @@ class Slice(io.RawIOBase):
         wanted = self._end - self._offset if size < 0 else min(size, self._end - self._offset)
         data = bytearray()
         while len(data) < wanted:
-            block = os.pread(self._file.fileno(), wanted - len(data), self._offset)
+            block = _pread(self._file, wanted - len(data), self._offset)
             if not block:
                 break
             data += block
             self._offset += len(block)
         return bytes(data)
+
+
+def _pread(file: BinaryIO, size: int, offset: int) -> bytes:
+    """`os.pread`; of a file that lies in several parts (`transports.parts`), its own."""
+    own = getattr(file, "pread", None)
+    return os.pread(file.fileno(), size, offset) if own is None else own(size, offset)

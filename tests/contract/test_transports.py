@@ -306,7 +306,7 @@ def test_a_layout_with_a_digest() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["oci:", "oci::v1", "oci-archive:", "oci-archive::v1", "docker-archive:x.tar:", "docker-archive:", "bundle:x"],
+    ["oci:", "oci::v1", "oci-archive:", "oci-archive::v1", "docker-archive:x.tar:", "docker-archive:", "bundle:"],
 )
 def test_names_of_no_place(text: str) -> None:
     with pytest.raises(LocationError):
