@@ -5,6 +5,12 @@ durable writes (fsync of file and folder, in the order the caller asks), for wha
 
 Whatever is temporary is known here by name before it exists: an interrupted run removes all of it (`abandon`), and
 what a killed one left is told from what another process is writing by its `flock`, which ends with the process.
+
+Every operation here that changes a disk, or locks something on it, passes `_point(operation, path)` first: "open" (to
+write), "write", "truncate", "rename", "link", "unlink", "mkdir", "rmdir", "fsync", "chmod", "utime", "flock". It does
+nothing, unless a test has put a function in `at_point`, in a process of its own: one that counts, that kills the
+process at the k-th point, or that raises `OSError(errno.ENOSPC, "...")` at the k-th write as a full disk would. What
+it raises is met where the operation's own error would be.
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +30,18 @@ from ociassemble.errors import DestinationError, Error
 
 _temporary: set[Path] = set()  # files and folders of this process that are to be gone in the end
 _stopping = threading.Event()
+_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no link is followed, no pipe is waited for
+at_point: Callable[[str, Path], object] | None = None  # for tests: called before each operation on a disk
+
+# A place that cannot be written to, whoever is to blame: a full disk, a quota, a limit, a read-only disk or folder.
+UNWRITABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENXIO}
+)
+
+
+def _point(operation: str, path: Path) -> None:
+    if at_point is not None:
+        at_point(operation, path)
 
 
 class DiskFullError(DestinationError):
@@ -38,21 +56,40 @@ class StoppedError(DestinationError):
     code = "destination.stopped"
 
 
-def translate(error: OSError, path: Path, doing: str) -> Error:
-    """The user-facing error for an `OSError` met while `doing` something to `path`."""
+def translate(error: OSError, path: Path, doing: str, *, needed: int = 0) -> Error:
+    """The user-facing error for an `OSError` met while `doing` something to `path`.
+
+    `needed`: the bytes that the file would have had at least.
+    """
     reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(
-            f"cannot {doing} `{path}`: {reason}", hint="free some space, or pass another --cache-dir or -o"
+            f"cannot {doing} `{path}`: {reason}",
+            details=(f"at least {needed} bytes are needed there",) if needed else (),
+            hint="free some space, or pass another --cache-dir or -o",
         )
     return DestinationError(f"cannot {doing} `{path}`: {reason}")
+
+
+def unwritable(error: BaseException) -> bool:
+    """Whether an error of this module was raised because a place cannot be written to: another one may do."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in UNWRITABLE
+
+
+def _make(path: Path, mode: int, made: list[Path]) -> None:
+    """Make `path` and its parents where they are missing, and add them to `made`, parents first."""
+    for item in reversed([item for item in (path, *path.parents) if not item.exists()]):
+        _point("mkdir", item)
+        item.mkdir(mode=mode, exist_ok=True)
+        made.append(item)
 
 
 def private_directory(path: Path) -> None:
     """Make `path` (0700, parents too) if missing; refuse one that others own, may write to, or could exchange."""
     try:
-        for item in reversed([item for item in (path, *path.parents) if not item.exists()]):
-            item.mkdir(mode=0o700, exist_ok=True)
+        if not path.exists():
+            _make(path, 0o700, [])
         status, above = path.stat(), path.parent.stat()
     except OSError as error:
         if isinstance(error, FileExistsError | NotADirectoryError):
@@ -75,10 +112,8 @@ def _shared(path: Path) -> DestinationError:
 
 def directory(path: Path) -> None:
     """Make `path` and its parents if missing."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise translate(error, path, "create the folder") from error
+    if not path.is_dir():
+        directories(path)
 
 
 def check_place(path: Path, *, folder: bool = False) -> None:
@@ -105,9 +140,7 @@ def directories(*paths: Path) -> list[Path]:
     made: list[Path] = []
     for path in paths:
         try:
-            for item in reversed([item for item in (path, *path.parents) if not item.exists()]):
-                item.mkdir(exist_ok=True)
-                made.append(item)
+            _make(path, 0o777, made)
         except OSError as error:
             remove_empty(made)
             raise translate(error, path, "create the folder") from error
@@ -118,18 +151,89 @@ def remove_empty(paths: Sequence[Path]) -> None:
     """Remove those folders of `paths` (parents first) in which nothing is; what else happens is no error."""
     for path in reversed(paths):
         with contextlib.suppress(OSError):
+            _point("rmdir", path)
             path.rmdir()
 
 
 def move(source: Path, destination: Path) -> None:
     """Rename a file on one disk, over what may be there."""
     try:
+        _point("rename", source)
         source.replace(destination)
     except OSError as error:
         raise translate(error, destination, "write") from error
 
 
-class TemporaryFile:
+class WritableFile:
+    """A file that is being written under a name of its own: `commit` gives it its final one.
+
+    Written from where it ends; `path` is where it is until then.
+    """
+
+    path: Path
+    file: BinaryIO
+    _committed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        if _stopping.is_set():
+            raise StoppedError("interrupted")
+        view = memoryview(data)
+        total = len(view)
+        try:
+            while view:
+                _point("write", self.path)
+                view = view[self.file.write(view) :]
+        except OSError as error:
+            raise translate(error, self.path, "write", needed=self.file.tell() + len(view)) from error
+        return total
+
+    def write_at(self, data: bytes | bytearray | memoryview, offset: int) -> None:
+        """Write at a place of the file, whatever was written before; from any thread."""
+        if _stopping.is_set():
+            raise StoppedError("interrupted")
+        view = memoryview(data)
+        try:
+            while view:
+                _point("write", self.path)
+                done = os.pwrite(self.file.fileno(), view, offset)
+                view, offset = view[done:], offset + done
+        except OSError as error:
+            raise translate(error, self.path, "write", needed=offset + len(view)) from error
+
+    def commit(self, destination: Path, *, durable: bool = False, replace: bool = True) -> None:
+        """Give the file its final name, atomically."""
+        if _stopping.is_set():
+            raise StoppedError("interrupted")
+        try:
+            if durable:
+                _point("fsync", self.path)
+                os.fsync(self.file.fileno())
+            if replace:
+                _point("rename", destination)
+                self.path.replace(destination)
+            else:
+                _point("link", destination)
+                os.link(self.path, destination)
+                _point("unlink", self.path)
+                self.path.unlink()
+            self._committed = True
+            if durable:
+                sync_directory(destination.parent)
+        except OSError as error:
+            raise translate(error, destination, "write") from error
+
+    def chmod(self, mode: int) -> None:
+        try:
+            _point("chmod", self.path)
+            os.fchmod(self.file.fileno(), mode)
+        except OSError as error:
+            raise translate(error, self.path, "write") from error
+
+    def __exit__(self, *exc: object) -> None:
+        self.file.close()
+
+
+class TemporaryFile(WritableFile):
     """A file being written next to its destination: `commit` renames it there, leaving it removes it.
 
     Use as a context manager. The name is unpredictable and opened with O_EXCL; nobody sees a partial file under
@@ -140,69 +244,50 @@ class TemporaryFile:
         while True:
             self.path = _temporary_path(folder, prefix)
             try:
+                _point("open", self.path)
                 descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 _temporary.discard(self.path)
                 raise translate(error, folder, "create a file in") from error
-            self.file: BinaryIO = os.fdopen(descriptor, "w+b", buffering=0)
-            if _claimed(descriptor):
+            self.file = os.fdopen(descriptor, "w+b", buffering=0)
+            if _claimed(descriptor, self.path):
                 break
             self.file.close()
             _temporary.discard(self.path)
-        os.fchmod(descriptor, mode)
-        self._committed = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> int:
-        if _stopping.is_set():
-            raise StoppedError("interrupted")
-        view = memoryview(data)
-        total = len(view)
-        try:
-            while view:
-                view = view[self.file.write(view) :]
-        except OSError as error:
-            raise translate(error, self.path, "write") from error
-        return total
-
-    def write_at(self, data: bytes | bytearray | memoryview, offset: int) -> None:
-        """Write at a place of the file, whatever was written before; from any thread."""
-        if _stopping.is_set():
-            raise StoppedError("interrupted")
-        view = memoryview(data)
-        try:
-            while view:
-                done = os.pwrite(self.file.fileno(), view, offset)
-                view, offset = view[done:], offset + done
-        except OSError as error:
-            raise translate(error, self.path, "write") from error
-
-    def commit(self, destination: Path, *, durable: bool = False, replace: bool = True) -> None:
-        """Give the file its final name, atomically."""
-        if _stopping.is_set():
-            raise StoppedError("interrupted")
-        try:
-            if durable:
-                os.fsync(self.file.fileno())
-            if replace:
-                self.path.replace(destination)
-            else:
-                os.link(self.path, destination)
-                self.path.unlink()
-            self._committed = True
-            if durable:
-                sync_directory(destination.parent)
-        except OSError as error:
-            raise translate(error, destination, "write") from error
+        self.chmod(mode)
 
     def __enter__(self) -> TemporaryFile:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.file.close()
+        super().__exit__(*exc)
         if not self._committed:
             with contextlib.suppress(OSError):
+                _point("unlink", self.path)
                 self.path.unlink()
         _temporary.discard(self.path)
+
+
+class LastingFile(WritableFile):
+    """A file that stays when it is left, for a later run to go on with: see `held`, and `forget` to begin anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            _point("open", path)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _PLAIN, 0o600)
+            self.file = os.fdopen(descriptor, "r+b", buffering=0)
+        except OSError as error:
+            raise translate(error, path, "write") from error
+
+    def forget(self) -> None:
+        """Drop what is in it."""
+        try:
+            _point("truncate", self.path)
+            self.file.truncate(0)
+            self.file.seek(0)
+        except OSError as error:
+            raise translate(error, self.path, "write") from error
 
 
 def _temporary_path(folder: Path, prefix: str) -> Path:
@@ -214,9 +299,10 @@ def _temporary_path(folder: Path, prefix: str) -> Path:
     return path
 
 
-def _claimed(descriptor: int) -> bool:
+def _claimed(descriptor: int, path: Path) -> bool:
     """Lock what was just made; False where another process took it for an orphan in between (`sweep`)."""
     try:
+        _point("flock", path)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
@@ -225,22 +311,35 @@ def _claimed(descriptor: int) -> bool:
     return os.fstat(descriptor).st_nlink > 0
 
 
-def sweep(folder: Path, prefix: str) -> None:
-    """Remove what killed processes left in `folder`: temporary files and folders that no process holds any more."""
+def held(descriptor: int, path: Path, *, shared: bool) -> bool:
+    """Lock an open file without waiting; False where somebody else has it, or where there are no locks."""
     try:
-        found = [path for path in folder.iterdir() if path.name.startswith(prefix)]
+        _point("flock", path)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def sweep(folder: Path, prefix: str, *, keep: str = "/") -> None:
+    """Remove what killed processes left in `folder`: temporary files and folders that no process holds any more.
+
+    Of the names that begin with `prefix`, those that end with `keep` stay.
+    """
+    try:
+        found = [one for one in folder.iterdir() if one.name.startswith(prefix) and not one.name.endswith(keep)]
     except OSError:
         return
     for path in found:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
+            descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # nobody writes to a link
+                clear(path)
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove_temporary(path)
-        except OSError:
-            pass  # someone is writing it
+            if held(descriptor, path, shared=False):  # or someone is writing it
+                clear(path)
         finally:
             os.close(descriptor)
 
@@ -249,20 +348,23 @@ def abandon() -> None:
     """End of an interrupted run: remove all that is temporary, and let threads that still run write no more."""
     _stopping.set()
     for path in list(_temporary):
-        _remove_temporary(path)
+        clear(path)
 
 
-def _remove_temporary(path: Path) -> None:
+def clear(path: Path) -> None:
+    """Remove what lies at a place, whatever it is; that it cannot be removed is no error."""
     import shutil
 
     with contextlib.suppress(OSError):
-        path.unlink() if not path.is_dir() else shutil.rmtree(path, ignore_errors=True)
+        _point("unlink", path)
+        path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path, ignore_errors=True)
 
 
 def sync_directory(path: Path) -> None:
     """fsync a folder, so that renames in it survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
+        _point("fsync", path)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -283,9 +385,17 @@ def write_atomic(
 def remove(path: Path) -> None:
     """Remove a file; one that is gone already is fine."""
     try:
+        _point("unlink", path)
         path.unlink(missing_ok=True)
     except OSError as error:
         raise translate(error, path, "remove") from error
+
+
+def freshen(path: Path) -> None:
+    """Note that a file was used now; where that cannot be noted it is not."""
+    with contextlib.suppress(OSError):
+        _point("utime", path)
+        os.utime(path, follow_symlinks=False)
 
 
 def remove_tree(path: Path) -> None:
@@ -295,6 +405,7 @@ def remove_tree(path: Path) -> None:
     if not path.exists():
         return
     try:
+        _point("rmdir", path)
         shutil.rmtree(path)
     except OSError as error:
         raise translate(error, path, "remove") from error
@@ -309,6 +420,7 @@ def spooled(chunks: Iterable[bytes]) -> BinaryIO:
     """`chunks` in a file that has no name, for reading at any place: it is gone with its last reader, or with us."""
     folder = temporary_folder()
     try:
+        _point("open", folder)
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (the caller closes it)
     except OSError as error:
         raise translate(error, folder, "create a file in") from error
@@ -317,6 +429,7 @@ def spooled(chunks: Iterable[bytes]) -> BinaryIO:
             if _stopping.is_set():
                 raise StoppedError("interrupted")
             try:
+                _point("write", folder)
                 file.write(chunk)
             except OSError as error:
                 raise translate(error, folder, "write to") from error
@@ -325,19 +438,6 @@ def spooled(chunks: Iterable[bytes]) -> BinaryIO:
         file.close()
         raise
     return file
-
-
-def pour(source: TemporaryFile, descriptor: int) -> None:
-    """Write all of a temporary file to an open descriptor of this process, such as its standard output."""
-    offset = 0
-    try:
-        while block := os.pread(source.file.fileno(), 1 << 20, offset):
-            offset += len(block)
-            view = memoryview(block)
-            while view:
-                view = view[os.write(descriptor, view) :]
-    except OSError as error:
-        raise translate(error, Path("-"), "write to") from error
 
 
 @contextlib.contextmanager
@@ -357,13 +457,14 @@ class TemporaryDirectory:
         while True:
             self.path = _temporary_path(folder, prefix)
             try:
+                _point("mkdir", self.path)
                 self.path.mkdir(mode=0o700)
             except OSError as error:
                 _temporary.discard(self.path)
                 raise translate(error, folder, "create a folder in") from error
             with contextlib.suppress(FileNotFoundError):  # swept already: the next name will do
                 self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                if _claimed(self._descriptor):
+                if _claimed(self._descriptor, self.path):
                     return
                 os.close(self._descriptor)
             _temporary.discard(self.path)
@@ -379,13 +480,20 @@ class TemporaryDirectory:
 @contextlib.contextmanager
 def locked(path: Path, *, shared: bool) -> Iterator[None]:
     """Hold an advisory `flock` on `path`, a folder, or a file that is made if missing."""
-    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    descriptor = lock_file(path)
     try:
-        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise translate(error, path, "lock") from error
-    try:
+        _point("flock", path)
         fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def lock_file(path: Path) -> int:
+    """A descriptor of `path` to be locked: of a folder, or of a file that is made if missing."""
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    try:
+        _point("open", path)
+        return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise translate(error, path, "lock") from error

@@ -122,7 +122,7 @@ class ArchiveDestination:
         # What lies between the pieces, and the end of the archive, are zeros: that is what was never written.
         self._write(b"\0", self._size - 1)
         if self._path == STANDARD_OUTPUT:
-            _files.pour(self._temporary, 1)
+            _pour(self._temporary, 1)
         else:
             self._temporary.commit(Path(self._path), durable=self._durable)
         self.withdraw()
@@ -155,3 +155,16 @@ def one_platform(name: str, there: str) -> OnePlatformError:
         f"`{name}` holds one image, and this is {there}",
         hint="pass `--platform linux/amd64` or another, or write an `oci-archive:`, which Docker 25 and later load",
     )
+
+
+def _pour(source: _files.TemporaryFile, descriptor: int) -> None:
+    """Write all of a temporary file to an open descriptor of this process, such as its standard output."""
+    offset = 0
+    try:
+        while block := os.pread(source.file.fileno(), 1 << 20, offset):
+            offset += len(block)
+            view = memoryview(block)
+            while view:
+                view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        raise _files.translate(error, Path("-"), "write to") from error
