@@ -106,14 +106,15 @@ def chunks(piece: Piece) -> Iterator[bytes]:
         yield from blocks(opened)
 
 
-def _pieces(node: Node, names: Sequence[Name], tables: Mapping[str, bytes]) -> tuple[Piece, ...]:
-    """Tables of contents first, then documents, configs, layers: who reads a stream knows what is to come."""
-    root = node.descriptor.bare()
-    index = Index.create([root.with_(annotations=_annotations(name)) for name in names])
+def layout_pieces(node: Node, entries: Sequence[Descriptor], tables: Mapping[str, bytes]) -> tuple[Piece, ...]:
+    """An OCI layout of all that is below `node`, with `entries` in its `index.json`; `tables` are files besides.
+
+    Tables of contents first, then documents, configs, layers: who reads a stream knows what is to come.
+    """
     mark: Mapping[str, Any] = {"imageLayoutVersion": "1.0.0"}
     found = [
         Piece(path, len(data), data)
-        for path, data in ((MARK, _wire.dump(mark)), (INDEX, index.raw), *sorted(tables.items()))
+        for path, data in ((MARK, _wire.dump(mark)), (INDEX, Index.create(entries).raw), *sorted(tables.items()))
     ]
     parts = list(node.walk())
     contents: list[tuple[Descriptor, bytes | Blob]] = [(part.descriptor, part.raw) for part in reversed(parts)]
@@ -125,6 +126,11 @@ def _pieces(node: Node, names: Sequence[Name], tables: Mapping[str, bytes]) -> t
             seen.add(descriptor.digest)
             found.append(Piece(blob_path(descriptor.digest), descriptor.size, content, descriptor.digest))
     return tuple(found)
+
+
+def _pieces(node: Node, names: Sequence[Name], tables: Mapping[str, bytes]) -> tuple[Piece, ...]:
+    root = node.descriptor.bare()
+    return layout_pieces(node, [root.with_(annotations=_annotations(name)) for name in names], tables)
 
 
 def _annotations(name: Name) -> Mapping[str, str]:
