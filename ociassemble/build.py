@@ -1,6 +1,7 @@
 """START HERE. A build, from a folder to a pushed image; each step takes values and returns values, none reaches back.
 
 step                  from -> to                                              where
+0  nothing changed?  the folder, a finished build's record -> the names as they are, one HEAD each: session.finished
 1  name the base      `distroless/python3` -> a reference                     base.names
 2  resolve the base   reference -> one `BaseImage` a platform, with facts     base.resolve, base.inspect
 3  read the project   folder -> `ProjectTree`, the kind that recognises it    session.host_steps, project, kinds
@@ -33,6 +34,7 @@ from ociassemble.plan.ground import ground
 from ociassemble.plan.merge import merge
 from ociassemble.plan.plan import ImagePlan
 from ociassemble.session import Session
+from ociassemble.session.finished import Inputs, keep
 from ociassemble.session.proof import prove_target
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
@@ -40,13 +42,12 @@ from ociassemble.session.target import BuildResult, Planned, Target
 from ociassemble.transports.transfer import write_all
 
 
-def planned(request: BuildRequest, session: Session) -> Planned:
+def planned(request: BuildRequest, session: Session, steps: Steps | None = None) -> Planned:
     """Steps 1 to 5: the folder is read, base and packages are settled, every decision is told."""
-    steps = Steps(session)
+    steps = steps or Steps(session)
     settings = steps.settings(request)
     steps.prepare(request, settings)
-    tree = steps.tree(request, settings)
-    application = recognise(tree, settings, steps.platforms(settings), session.progress)
+    application = recognise(steps.tree(request, settings), settings, steps.platforms(settings), session.progress)
     name = expand(application.base, overrides=settings.bases, strict=settings.strict_references)
     application = steps.on_all(request, application, name)
     lock = steps.lock(request, application)
@@ -56,14 +57,12 @@ def planned(request: BuildRequest, session: Session) -> Planned:
     supply = steps.packages(request, application, settings)
     packages = supply.of([base.facts for base in bases], lock)
     described = steps.described(request, application)
-    targets = tuple(_target(application, *pair, described, steps) for pair in zip(bases, packages, strict=True))
-    created = steps.created(request, settings, lock)
     return Planned(
         application=application,
         lock=lock,
-        created=created,
         supply=supply,
-        targets=targets,
+        targets=tuple(_target(application, *pair, described, steps) for pair in zip(bases, packages, strict=True)),
+        created=steps.created(request, settings, lock),
         annotations=annotations_of(settings.annotations, described, "index"),
     )
 
@@ -83,18 +82,20 @@ def built(plan: Planned, request: BuildRequest, session: Session) -> Planned:
     return replace(plan, targets=tuple(targets))
 
 
-def build(request: BuildRequest, session: Session) -> BuildResult:
-    """The whole walk. Nothing that a user can see changes before the last step."""
-    return healed(lambda: _build(request, session), session.progress.warn)
+def build(request: BuildRequest, session: Session, inputs: Inputs | None = None) -> BuildResult:
+    """The whole walk, from `inputs` if they were read. Nothing that a user can see changes before the last step."""
+    return healed(lambda: _build(request, session, inputs), session.progress.warn)
 
 
-def _build(request: BuildRequest, session: Session) -> BuildResult:
-    request = Steps(session).tagged(request)
-    destinations = Steps(session).destinations(request)
-    plan = built(planned(request, session), request, session)
-    images = [target.image(plan.created) for target in plan.targets]
-    node = image_or_index(images, plan.annotations)
+def _build(request: BuildRequest, session: Session, inputs: Inputs | None) -> BuildResult:
+    steps = Steps(session, request, inputs)
+    request = steps.tagged(request)
+    destinations = steps.destinations(request)
+    with session.progress.noted() as told:
+        plan = built(planned(request, session, steps), request, session)
+    node = image_or_index([target.image(plan.created) for target in plan.targets], plan.annotations)
     written = write_all(node, destinations, progress=session.progress, jobs=session.transfers)
+    keep(request, inputs, plan, node, told, session)
     return BuildResult(planned=plan, node=node, written=tuple(written))
 
 
@@ -116,5 +117,4 @@ def _target(
         config=with_settings(kind.config, application.settings, base.facts),
         annotations=annotations_of(application.settings.annotations, described, "manifest"),
     )
-    execution = merge(base.image.config.execution, plan.config)
-    return Target(base=base, packages=packages, plan=plan, execution=execution)
+    return Target(base=base, packages=packages, plan=plan, execution=merge(base.image.config.execution, plan.config))

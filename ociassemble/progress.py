@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 
@@ -60,12 +60,37 @@ class Progress:
     def __init__(self, sink: Sink | None = None) -> None:
         self._sink: Sink = sink if sink is not None else _nothing
         self._numbers = itertools.count(1)
+        self._kept: list[Note] | None = None
 
     def info(self, text: str) -> None:
-        self._sink(Note("info", text))
+        self._note(Note("info", text))
 
     def warn(self, text: str) -> None:
-        self._sink(Note("warning", text))
+        self._note(Note("warning", text))
+
+    def _note(self, note: Note) -> None:
+        if self._kept is not None:
+            self._kept.append(note)
+        self._sink(note)
+
+    @contextmanager
+    def noted(self) -> Iterator[list[Note]]:
+        """Every note of the block, in order, as it is told: what a later run with the same inputs has to tell, too."""
+        notes: list[Note] = []
+        with self._keeping(notes):
+            yield notes
+
+    def passing(self) -> AbstractContextManager[None]:
+        """Notes of the block are about how things went this time (servers, retries): `noted` leaves them out."""
+        return self._keeping(None)
+
+    @contextmanager
+    def _keeping(self, notes: list[Note] | None) -> Iterator[None]:
+        before, self._kept = self._kept, notes
+        try:
+            yield
+        finally:
+            self._kept = before
 
     @contextmanager
     def task(self, kind: str, label: str, total: int | None = None) -> Iterator[Task]:

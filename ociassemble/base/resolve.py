@@ -71,6 +71,7 @@ class BaseImage:
     packages: tuple[DebianPackage, ...] = ()
     releases: tuple[Release, ...] = ()
     fell_back: bool = False
+    asked: Digest | None = None  # what its name was when it was asked for; None where the lock or packages decide
 
     @property
     def recipe(self) -> str:
@@ -146,7 +147,8 @@ class Resolver:
                 "(`--base-source debian` does so without asking the registry)"
             )
             return self._debian(name, platforms, fell_back=True)
-        return tuple(self._image(name, node, platform) for platform in platforms)
+        asked = node.descriptor.digest
+        return tuple(replace(self._image(name, node, platform), asked=asked) for platform in platforms)
 
     def platforms(self, name: BaseName, base_source: str) -> tuple[Platform, ...]:
         """Every platform of the base that can be built upon, sorted; for an index that is one read of it."""

@@ -53,9 +53,6 @@ def build(
 
     Without --push, --load and -o the image goes to the local store. Nothing is pushed without --push.
     """
-    from ociassemble.build import build as run
-    from ociassemble.build import planned
-
     writes = tuple(path for path in (image_refs, digest_file, iidfile, metadata_file) if path is not None)
     results.check(writes)
     asked = replace(request(given), tags=tag, push=push, load=load, runtime=runtime, outputs=output, writes=writes)
@@ -67,6 +64,8 @@ def build(
         )
     with session(ctx) as (this, console):
         if dry_run:
+            from ociassemble.build import planned
+
             plan = planned(replace(asked, run_steps=False), this)
             for target in plan.targets:
                 for layer in target.plan.layers:
@@ -76,7 +75,22 @@ def build(
 
                 console.result_json(plan_document(plan))
             return
-        result = run(asked, this)
+        from ociassemble.session.finished import inputs, unchanged
+
+        known = inputs(asked, this)
+        # What became of each layer and blob is known of a build that was made, and of no other.
+        brief = form == "text" and not console.options.verbose and iidfile is None and metadata_file is None
+        if known is not None and brief and (found := unchanged(asked, known, this)) is not None:
+            files = [
+                (image_refs, "".join(f"{item.line}\n" for item in found)),
+                (digest_file, f"{found[0].descriptor.digest}\n"),
+            ]
+            results.write_together([(path, text) for path, text in files if path is not None])
+            console.written(found)
+            return
+        from ociassemble.build import build as run
+
+        result = run(asked, this, known)
         from ociassemble.cli.shown import buildx_document, image_id, result_document, result_lines
 
         if console.options.verbose:

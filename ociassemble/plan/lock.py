@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ociassemble.errors import FormatError, ProjectError
 from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
+from ociassemble.plan.filename import FILENAME as FILENAME
 from ociassemble.plan.locked import (
     PATH,
     DebianBase,
@@ -30,7 +31,6 @@ from ociassemble.plan.locked import (
 from ociassemble.plan.plan import ASSEMBLY_VERSION
 from ociassemble.plan.strict import Invalid, Object, as_digest, as_text
 
-FILENAME = "ociassemble.lock"
 LOCK_VERSION = 1
 
 _TIME = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-([0-2][0-9]|3[01])T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)

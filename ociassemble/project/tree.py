@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ociassemble.project.walk import LeftOut
 IGNORE_FILES = (".ociassembleignore", ".dockerignore")
 _IGNORE_LIMIT = 1 << 20
 _PART = 64 << 20  # bytes that are read at once
+_ANSWER = 64 << 20  # bytes
 
 
 class FolderError(ProjectError):
@@ -43,6 +45,8 @@ class ProjectTree:
     `ignorefile` the name of the ignore file that was followed.
     `given` is what each SRC of `--add` names, and `notes` are decisions to be told. Of a tree that is one file
     (`alone`), `root` is the folder it is in, of which nothing else is looked at.
+    `asked` is what was looked at besides what is packed, by question and path: with `files` and what is told, all
+    that anybody knows of the folder (`answer`).
     """
 
     root: Path
@@ -53,6 +57,7 @@ class ProjectTree:
     given: Mapping[str, Given] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     alone: bool = False
+    asked: dict[tuple[str, str], object] = field(default_factory=dict, repr=False, compare=False)
     _index: Mapping[str, TreeFile] = field(init=False, repr=False, compare=False)
     _elsewhere: Mapping[str, Place] = field(init=False, repr=False, compare=False)
 
@@ -70,7 +75,9 @@ class ProjectTree:
         if self.alone:
             return path in self._index
         with inside.Root(self.root) as root:
-            return inside.is_file(root, path)
+            found = inside.is_file(root, path)
+        self.asked["file", path] = found
+        return found
 
     def names(self, folder: str = "") -> tuple[str, ...]:
         """Names of the regular files directly in `folder`, packed or not, sorted; () for a folder that is left out."""
@@ -78,6 +85,7 @@ class ProjectTree:
             return () if folder else tuple(self._index)
         if any(folder == path or folder.startswith(path + "/") for path, _ in self.left_out):
             return ()
+        self.asked["names", folder] = ()
         with inside.Root(self.root) as root:
             try:
                 descriptor = inside.open_folder(root, folder)
@@ -90,18 +98,32 @@ class ProjectTree:
                 os.close(descriptor)
             prefix = folder + "/" if folder else ""
             names = sorted(name.decode(errors="surrogateescape") for name in raw)
-            return tuple(name for name in names if inside.is_file(root, prefix + name))
+            found = tuple(name for name in names if inside.is_file(root, prefix + name))
+        self.asked["names", folder] = found
+        return found
 
     def bytes_of(self, path: str, limit: int) -> bytes:
         """The content of any regular file of the folder, packed or not; `ProjectError` if missing or too big."""
         if self.alone and path not in self._index:
             raise inside.FileError(f"there is no file `{path}` in the project")
+        self.asked["bytes", path] = ""
         with inside.Root(self.root) as root:
             data = inside.read_bytes(root, path, limit)
+        digest = Digest.of(data)
         known = self._index.get(path)
-        if known is not None and known.digest is not None and known.digest != Digest.of(data):
+        if known is not None and known.digest is not None and known.digest != digest:
             raise inside.changed(path)
+        self.asked["bytes", path] = str(digest)
         return data
+
+    def answer(self, question: str, path: str) -> object:
+        """What `asked` has of this question once it is asked: of the folder as it is now."""
+        with suppress(ProjectError):
+            if question == "bytes":
+                self.bytes_of(path, _ANSWER)
+            else:
+                (self.has if question == "file" else self.names)(path)
+        return self.asked.get((question, path))
 
     def text(self, path: str, limit: int = 4 << 20) -> str:
         """The content of any regular file of the folder as text; `ProjectError` if missing, too big or not UTF-8."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from ociassemble import _files
 from ociassemble.errors import UsageError
@@ -80,9 +79,3 @@ def _with_tags(place: Location, names: Sequence[Reference]) -> list[str]:
 def _names(texts: Sequence[str]) -> tuple[Reference, ...]:
     found = (locate(text).reference for text in texts)
     return tuple(reference._replace(digest=None) for reference in found if reference is not None)
-
-
-def written_below(request: BuildRequest) -> list[Path]:
-    """Layouts and archives: where they lie in the project, they are no part of it."""
-    places = (locate(from_spec(text)) for text in request.outputs)
-    return [Path(place.path) for place in places if place.transport in ("oci", *ARCHIVES)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ociassemble.errors import UsageError
+from ociassemble.transports.locate import ARCHIVES, locate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,3 +65,9 @@ def from_spec(text: str) -> str:
         f"`-o {text}` is not understood",
         hint="write `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, or `local:NAME`",
     )
+
+
+def written_below(request: BuildRequest) -> list[Path]:
+    """Layouts and archives: where they lie in the project, they are no part of it."""
+    places = (locate(from_spec(text)) for text in request.outputs)
+    return [Path(place.path) for place in places if place.transport in ("oci", *ARCHIVES)]

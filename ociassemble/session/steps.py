@@ -24,19 +24,17 @@ from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.created import CONSTANT, rfc3339
-from ociassemble.plan.lock import FILENAME, Lock, LockedPlatform
+from ociassemble.plan.lock import Lock, LockedPlatform
 from ociassemble.plan.locked import LockedFacts
 from ociassemble.plan.plan import FileItem, LayerPlan, Reason
 from ociassemble.project import authorities
-from ociassemble.project import settings as project_settings
-from ociassemble.project import tree as project_tree
 from ociassemble.project.authorities import Authority
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 from ociassemble.session import Session, host_steps, platforms
 from ociassemble.session.created import stated_time
-from ociassemble.session.environment import cache_folder
-from ociassemble.session.places import destinations, written_below
+from ociassemble.session.inputs import Inputs, lock_path, settings_of, tree_of
+from ociassemble.session.places import destinations
 from ociassemble.session.request import BuildRequest, from_spec
 from ociassemble.session.supplies import Supplies
 from ociassemble.transports.locate import locate
@@ -47,10 +45,12 @@ if TYPE_CHECKING:
 
 
 class Steps:
-    """The steps of one build."""
+    """The steps of one build. `inputs` are what was read for it already."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, request: BuildRequest | None = None, inputs: Inputs | None = None) -> None:
         self._session = session
+        self._inputs = inputs
+        self._settings = (request, inputs.settings) if request is not None and inputs is not None else None
         self._told: set[str] = set()
         self._listed = False  # the base's platforms: its tag is not asked a second time, it might have moved
         self._authorities: tuple[Authority, ...] = ()
@@ -81,9 +81,10 @@ class Steps:
 
     def settings(self, request: BuildRequest) -> Settings:
         """The project's settings, with the flags on top."""
-        if request.application.is_dir():
-            return project_settings.load(request.application).override(**request.flags)
-        return Settings().override(**request.flags)
+        known = self._settings
+        if known is None or known[0].application != request.application or known[0].flags is not request.flags:
+            known = self._settings = (request, settings_of(request))
+        return known[1]
 
     def prepare(self, request: BuildRequest, settings: Settings) -> None:
         """Run the host steps that the settings name, once a session; a damaged cache does not run them again."""
@@ -101,26 +102,7 @@ class Steps:
 
     def tree(self, request: BuildRequest, settings: Settings) -> ProjectTree:
         """The project's folder; outputs, the cache and the lock inside it are not part of it."""
-        return project_tree.read(
-            request.application,
-            ignorefile=settings.ignorefile,
-            allow_secrets=settings.secrets.allow,
-            wheels=settings.wheels,
-            leave_out=[
-                *written_below(request),
-                *request.writes,
-                self.lock_path(request),
-                cache_folder(self._session.environment, self._session.options.cache_dir),
-            ],
-            include=settings.build.include,
-            exclude=settings.build.exclude,
-            add=settings.add,
-            # Settings come with the folder, from whomever; what is typed may name any file of this machine.
-            add_anywhere=bool(request.flags.get("add")),
-            home=self._session.environment.home,
-            jobs=self._session.jobs,
-            progress=self._session.progress,
-        )
+        return self._inputs.tree if self._inputs is not None else tree_of(request, settings, self._session)
 
     def authorities(self, settings: Settings) -> tuple[Authority, ...]:
         """The certificates of `--ca-cert`; what programs may not like about them is told."""
@@ -147,10 +129,7 @@ class Steps:
 
     def lock_path(self, request: BuildRequest) -> Path:
         """Where the lock is, or would be."""
-        if request.lockfile is not None:
-            return request.lockfile
-        path = request.application
-        return path.with_name(f"{path.name}.{FILENAME}") if path.is_file() else path / FILENAME
+        return lock_path(request)
 
     def lock(self, request: BuildRequest, application: Application) -> Lock | None:
         """The lock, if it is there, wanted, and answers what is asked."""
@@ -243,20 +222,21 @@ class Steps:
         def file(item: FileItem) -> Content:
             return tree.source(item.source)
 
-        return build_layers(
-            plans,
-            codec=codec,
-            store=self._session.store,
-            fetch=fetch,
-            materials=Materials(
-                artifact=lambda ref: self._session.store.open_seekable(ref.digest),
-                file=file,
-                scratch=self._session.store.scratch,
-            ),
-            use_records=request.use_cache,
-            jobs=self._session.jobs,
-            progress=self._session.progress,
-        )
+        with self._session.progress.passing():
+            return build_layers(
+                plans,
+                codec=codec,
+                store=self._session.store,
+                fetch=fetch,
+                materials=Materials(
+                    artifact=lambda ref: self._session.store.open_seekable(ref.digest),
+                    file=file,
+                    scratch=self._session.store.scratch,
+                ),
+                use_records=request.use_cache,
+                jobs=self._session.jobs,
+                progress=self._session.progress,
+            )
 
     def _once(self, text: str) -> None:
         """Tell what holds for every platform, and is known anew for each."""

@@ -1,0 +1,3 @@
+"""What the lock is called."""
+
+FILENAME = "ociassemble.lock"

@@ -1,0 +1,65 @@
+"""What a build starts from: settings, the folder, where its lock is. The first of every walk, and all of the shortest.
+
+`session.finished` needs no more than this to see that nothing changed; what else a build needs is in `session.steps`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ociassemble.plan.filename import FILENAME
+from ociassemble.project import settings as project_settings
+from ociassemble.project import tree as project_tree
+from ociassemble.project.settings import Settings
+from ociassemble.project.tree import ProjectTree
+from ociassemble.session import Session
+from ociassemble.session.environment import cache_folder
+from ociassemble.session.request import BuildRequest, written_below
+
+
+class Inputs(NamedTuple):
+    """What one build starts from, read once."""
+
+    settings: Settings
+    tree: ProjectTree
+    key: str  # of the record of the finished build (`session.finished`)
+
+
+def settings_of(request: BuildRequest) -> Settings:
+    """The project's settings, with the flags on top."""
+    if request.application.is_dir():
+        return project_settings.load(request.application).override(**request.flags)
+    return Settings().override(**request.flags)
+
+
+def tree_of(request: BuildRequest, settings: Settings, session: Session) -> ProjectTree:
+    """The project's folder; outputs, the cache and the lock inside it are not part of it."""
+    return project_tree.read(
+        request.application,
+        ignorefile=settings.ignorefile,
+        allow_secrets=settings.secrets.allow,
+        wheels=settings.wheels,
+        leave_out=[
+            *written_below(request),
+            *request.writes,
+            lock_path(request),
+            cache_folder(session.environment, session.options.cache_dir),
+        ],
+        include=settings.build.include,
+        exclude=settings.build.exclude,
+        add=settings.add,
+        # Settings come with the folder, from whomever; what is typed may name any file of this machine.
+        add_anywhere=bool(request.flags.get("add")),
+        home=session.environment.home,
+        jobs=session.jobs,
+        progress=session.progress,
+    )
+
+
+def lock_path(request: BuildRequest) -> Path:
+    """Where the lock is, or would be."""
+    if request.lockfile is not None:
+        return request.lockfile
+    path = request.application
+    return path.with_name(f"{path.name}.{FILENAME}") if path.is_file() else path / FILENAME
