@@ -265,8 +265,11 @@ def _search(chunks: Iterable[bytes], pattern: re.Pattern[bytes]) -> bytes | None
     return None
 
 
-def members(layer: Layer) -> Iterator[tar.Member]:
-    """The members of a layer's tar, streamed; at the end the layer's digest, size and diff_id have been verified."""
+def members(layer: Layer, watch: Callable[[BinaryIO], BinaryIO] | None = None) -> Iterator[tar.Member]:
+    """The members of a layer's tar, streamed; at the end the layer's digest, size and diff_id have been verified.
+
+    `watch` is given the stream of the tar, and gives the one that is read in its place.
+    """
     codec = mediatype.compression(layer.descriptor.media_type)
     if codec is None:
         raise FormatError(f"the layer {layer.descriptor.digest} has the unknown type {layer.descriptor.media_type}")
@@ -275,7 +278,7 @@ def members(layer: Layer) -> Iterator[tar.Member]:
         verifying = VerifyingReader(open_reader(compressed, codec), layer.diff_id, None, what)
         with io.BufferedReader(verifying, BLOCK) as plain:
             try:
-                yield from tar.read(plain)
+                yield from tar.read(watch(plain) if watch is not None else plain)
                 _drain(plain)
             except IntegrityError:
                 _drain(compressed)  # where the bytes are not those of the digest at all, that is the error
