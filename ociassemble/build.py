@@ -72,7 +72,7 @@ def built(plan: Planned, request: BuildRequest, session: Session) -> Planned:
     steps = Steps(session)
     targets = []
     for target in plan.targets:
-        layers = steps.layers(request, plan.application, plan.supply.fetch, target.plan.layers)
+        layers = steps.layers(request, plan.application, steps.fetch(plan.supply, target.base), target.plan.layers)
         if plan.lock is not None:
             steps.hold(request, plan.lock.platforms[str(target.plan.platform)], target.plan.layers, layers)
         findings = prove_target(session, request, target, layers, plan.lock)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from ociassemble.content.store import Store, ingest_all
-from ociassemble.errors import Error
+from ociassemble.errors import Error, IntegrityError
 from ociassemble.formats.deb822 import parse as parse_deb822
 from ociassemble.image.filesystem import FileSystem, read_filesystem
 from ociassemble.image.image import Image
@@ -16,8 +16,8 @@ from ociassemble.oci.digest import Digest
 from ociassemble.plan.facts import DEFAULT_PATH, BaseFacts, DirectoryFact, NodeFacts, PythonFacts, TrustFact
 from ociassemble.progress import Progress
 
-# Bumped when what is read from a base changes: the cached facts of older versions are then not looked at.
-_VERSION = 4
+# Bumped when what is read from a base changes: facts of older versions, in the store or a lock, are not looked at.
+VERSION = 4
 _PYTHON = re.compile(r"python(3\.\d+)(t?)", re.ASCII)
 _MUSL = re.compile(r"(?:usr/)?lib/ld-musl-[a-z0-9_]+\.so\.1", re.ASCII)
 _GLIBC = re.compile(r"(?:usr/)?lib(?:64)?(?:/[a-z0-9_]+-linux-gnu[a-z0-9]*)?/libc\.so\.6", re.ASCII)
@@ -42,15 +42,19 @@ _WANTED = re.compile(
 )
 
 
+class LockedFactsError(IntegrityError):
+    """A base is not what the facts in a lock say of it."""
+
+    code = "integrity.locked-facts"
+
+
 def read_facts(image: Image, store: Store, *, progress: Progress, jobs: int, label: str) -> BaseFacts:
     """The facts of `image`, from the store where an earlier build read them (they are a function of its digest)."""
-    key = f"{image.digest.hex}.v{_VERSION}"
+    key = f"{image.digest.hex}.v{VERSION}"
     cached = store.record("facts", key)
     if cached is not None:
         try:
-            facts = BaseFacts.from_document(json.loads(cached))
-            if all(store.size(item.digest) == item.size for item in facts.trust):
-                return facts
+            return BaseFacts.from_document(json.loads(cached))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Error):
             pass  # written by something else, or cut off: read the base again
     bundle = image.config.env.get("SSL_CERT_FILE", "").strip("/")
@@ -64,6 +68,25 @@ def read_facts(image: Image, store: Store, *, progress: Progress, jobs: int, lab
         ingest_all(store, [found.files[item.path.strip("/")]], item.digest, item.size)
     store.put_record("facts", key, json.dumps(facts.document(), sort_keys=True).encode())
     return facts
+
+
+def read_trust(image: Image, facts: BaseFacts, store: Store, *, progress: Progress, jobs: int, label: str) -> None:
+    """Bring the bundles of `facts.trust` into the store, from the layers of `image`, where they are not there yet.
+
+    Only a layer that adds certificates needs them: a build whose facts come from a lock opens no layer for less.
+    Raises `IntegrityError` where the base has other bytes than its facts say.
+    """
+    missing = {item.path.strip("/"): item for item in facts.trust if store.size(item.digest) != item.size}
+    if not missing:
+        return
+    found = read_filesystem(image, missing.__contains__, progress=progress, jobs=jobs, label=label)
+    for path, item in missing.items():
+        if path not in found.files:
+            raise LockedFactsError(
+                f"the base has no `{item.path}`, of which the lock tells",
+                hint="the lock was changed by hand: run `ociassemble lock`",
+            )
+        ingest_all(store, [found.files[path]], item.digest, item.size)
 
 
 def _wanted(path: str) -> bool:

@@ -8,10 +8,10 @@ recorded, and never called by the registry's name. An answer of any kind, be it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Protocol
 
-from ociassemble.base.inspect import read_facts
+from ociassemble.base.inspect import VERSION, read_facts
 from ociassemble.base.names import BaseName
 from ociassemble.content.blob import Blob
 from ociassemble.content.store import Store, ingest_all
@@ -32,7 +32,7 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.facts import BaseFacts
-from ociassemble.plan.locked import DebianBase, DebianPackage, RegistryBase
+from ociassemble.plan.locked import DebianBase, DebianPackage, LockedFacts, RegistryBase
 from ociassemble.plan.release import Release
 from ociassemble.progress import Progress
 from ociassemble.transports.protocols import Source
@@ -116,7 +116,8 @@ Pin = RegistryBase | DebianBase
 class Resolver:
     """What resolving needs: how to open a source (by name, or at a digest), how to assemble, where blobs are kept.
 
-    `pins` are the lock's, by platform; what is pinned is never asked for by tag.
+    `pins` are the lock's, by platform; what is pinned is never asked for by tag. `known` is what the lock knows of
+    them, which spares reading their layers (LOCK-21).
     """
 
     open: Callable[[BaseName, Digest | None], Source]
@@ -125,6 +126,7 @@ class Resolver:
     store: Store
     progress: Progress
     jobs: int
+    known: Mapping[str, LockedFacts] = field(default_factory=dict)
 
     def resolve(self, name: BaseName, platforms: Sequence[Platform], base_source: str) -> tuple[BaseImage, ...]:
         """The base for each platform. `base_source` is "auto", "registry" or "debian"."""
@@ -205,14 +207,16 @@ class Resolver:
     def _as_locked(self, name: BaseName, image: Image, pin: DebianBase) -> None:
         """Hold an assembled base against the lock: the tars must be equal, compressed bytes may differ by codec."""
         if tuple(layer.diff_id for layer in image.layers) != tuple(layer.diff_id for layer in pin.layers):
-            raise AssembledDiffersError(
-                f"`{name.written}` assembled from the locked packages is not the base that was locked",
-                hint="the rules of assembling changed: run `ociassemble lock` and look at what it says",
-            )
+            raise differs(f"`{name.written}`")
         if image.digest != pin.digest:
             self.progress.warn(f"`{name.written}` has the locked content, but was compressed by another codec")
 
     def _facts(self, name: BaseName, image: Image) -> BaseFacts:
+        pin, known = self.pins.get(str(image.platform)), self.known.get(str(image.platform))
+        if pin is not None and known is not None and known.layout is not None and pin.digest == image.digest:
+            facts = known.whole(image.platform, image.config) if known.layout.version == VERSION else None
+            if facts is not None:
+                return facts
         label = f"{name.written} {image.platform}"
         return read_facts(image, self.store, progress=self.progress, jobs=self.jobs, label=label)
 
@@ -226,6 +230,14 @@ def refuse_fallback(bases: Sequence[BaseImage], pushed: Sequence[Reference]) -> 
             f"pushed to `{shared[0].host}` without your having asked for it",
             hint="pass `--base-source debian` if that is what you want, or try again when the registry answers",
         )
+
+
+def differs(what: str) -> AssembledDiffersError:
+    """The error for a base, or a layer of one, that its locked packages do not make."""
+    return AssembledDiffersError(
+        f"{what} assembled from the locked packages is not what was locked",
+        hint="the rules of assembling changed: run `ociassemble lock` and look at what it says",
+    )
 
 
 def _require_recipe(name: BaseName) -> None:

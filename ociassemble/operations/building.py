@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ociassemble import _files
+from ociassemble.base.inspect import VERSION
 from ociassemble.base.names import expand
 from ociassemble.build import built, planned
 from ociassemble.content.store import healed
@@ -13,6 +14,8 @@ from ociassemble.errors import PolicyError, ProjectError, UsageError
 from ociassemble.image.assemble import image_or_index
 from ociassemble.layer.key import layer_key
 from ociassemble.lock.application import read_lock
+from ociassemble.oci.annotations import LAYER_CODEC
+from ociassemble.plan.layout import Layout
 from ociassemble.plan.lock import Lock, LockedPlatform
 from ociassemble.plan.locked import (
     BaseLayer,
@@ -94,10 +97,13 @@ def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
     image = target.base.image
     base: RegistryBase | DebianBase | None = None
     if pin_base:
-        layers = tuple(BaseLayer(layer.descriptor.digest, layer.diff_id) for layer in image.layers)
+        layers = tuple(
+            BaseLayer(layer.descriptor.digest, layer.diff_id, layer.descriptor.size) for layer in image.layers
+        )
         pinned = (image.digest, len(image.manifest.raw), image.manifest.media_type, layers)
         if target.base.source == "debian":
-            base = DebianBase(target.base.recipe, target.base.packages, *pinned, target.base.releases)
+            codec = image.layers[0].descriptor.annotations[LAYER_CODEC]  # no recipe is without layers
+            base = DebianBase(target.base.recipe, target.base.packages, *pinned, codec, target.base.releases)
         elif target.base.source == "registry":
             base = RegistryBase(*pinned, target.base.name.line)
     dependencies = [
@@ -110,7 +116,9 @@ def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
     # What else was found is about the application's own files, of which a lock says nothing.
     findings = tuple(LockedFinding(item.code, item.severity, item.message) for item in target.findings if item.lasting)
     return LockedPlatform(
-        facts=LockedFacts.of(target.base.facts),
+        facts=LockedFacts.of(target.base.facts)._replace(
+            layout=Layout.of(target.base.facts, VERSION) if base is not None else None
+        ),
         base=base,
         packages=target.packages,
         layers=tuple(

@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, NamedTuple, cast
 
+from ociassemble.oci.config import ImageConfig
 from ociassemble.oci.digest import Digest
+from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.facts import BaseFacts, NodeFacts, PythonFacts
+from ociassemble.plan.layout import Layout
 from ociassemble.plan.release import Release
 from ociassemble.plan.strict import Invalid, Object
 
@@ -25,7 +28,7 @@ Severity = Literal["error", "warning", "info"]
 class LockedFacts(NamedTuple):
     """What dependencies were chosen for; of these, the interpreters' ABIs and the libc decide (LOCK-6).
 
-    The two about Node are in the document only where the base has one.
+    The two about Node are in the document only where the base has one; `layout` is of a pinned base only (LOCK-21).
     """
 
     distribution: str
@@ -37,6 +40,7 @@ class LockedFacts(NamedTuple):
     free_threaded: bool = False
     node: str = ""  # major, "24"; "" for a base without Node
     node_version: str = ""  # exact, "" where nothing told
+    layout: Layout | None = None  # the rest of what planning knows of a base, but what its config says
 
     @classmethod
     def of(cls, facts: BaseFacts) -> LockedFacts:
@@ -54,8 +58,44 @@ class LockedFacts(NamedTuple):
         )
 
     def document(self) -> dict[str, Any]:
-        said = {name.replace("_", "-"): value for name, value in zip(self._fields, self, strict=True)}
-        return {name: value for name, value in said.items() if value or not name.startswith("node")}
+        said = {name.replace("_", "-"): value for name, value in zip(self._fields[:-1], self, strict=False)}
+        result = {name: value for name, value in said.items() if value or not name.startswith("node")}
+        return result if self.layout is None else {**result, "layout": self.layout.document()}
+
+    def whole(self, platform: Platform, config: ImageConfig) -> BaseFacts | None:
+        """All that planning may know of the base with this config; None where no layout was recorded."""
+        layout = self.layout
+        if layout is None:
+            return None
+        python = None
+        if layout.python is not None:
+            interpreter, prefix, site = layout.python
+            python = PythonFacts(
+                interpreter=interpreter,
+                minor=self.python,
+                version=self.python_version,
+                prefix=prefix,
+                site=site,
+                free_threaded=self.free_threaded,
+            )
+        return BaseFacts(
+            platform=platform,
+            distribution=self.distribution,
+            distribution_version=self.distribution_version,
+            libc=self.libc,
+            libc_version=self.libc_version,
+            python=python,
+            node=NodeFacts(interpreter=layout.node, version=self.node_version) if layout.node else None,
+            user=config.user,
+            workdir=config.workdir,
+            env=config.env,
+            entrypoint=config.entrypoint,
+            cmd=config.cmd,
+            links=layout.links,
+            directories=layout.directories,
+            programs=layout.programs,
+            trust=layout.trust,
+        )
 
     @classmethod
     def read(cls, value: Any, path: str) -> LockedFacts:
@@ -70,6 +110,7 @@ class LockedFacts(NamedTuple):
                 source.truth("free-threaded"),
                 source.text("node") if source.has("node") else "",
                 source.text("node-version") if source.has("node-version") else "",
+                Layout.read(source.take("layout"), source.at("layout")) if source.has("layout") else None,
             )
 
 
@@ -99,6 +140,7 @@ class BaseLayer(NamedTuple):
 
     digest: Digest
     diff_id: Digest
+    size: int  # compressed bytes
 
     def document(self) -> dict[str, Any]:
         return dict(self._asdict())
@@ -106,7 +148,7 @@ class BaseLayer(NamedTuple):
     @classmethod
     def read(cls, value: Any, path: str) -> BaseLayer:
         with Object(value, path) as source:
-            return cls(source.digest("digest"), source.digest("diff_id"))
+            return cls(source.digest("digest"), source.digest("diff_id"), source.integer("size"))
 
 
 class RegistryBase(NamedTuple):
@@ -124,7 +166,11 @@ class RegistryBase(NamedTuple):
 
 
 class DebianPackage(NamedTuple):
-    """One package of an assembled base. `path` is the archive's own `Filename`, below the root of `archive`."""
+    """One package of an assembled base. `path` is the archive's own `Filename`, below the root of `archive`.
+
+    `suite` is where the archive had it when it was resolved ("trixie-security"): for people, who want to know why it
+    moved.
+    """
 
     name: str
     version: str
@@ -132,6 +178,7 @@ class DebianPackage(NamedTuple):
     path: str  # "pool/main/o/openssl/libssl3t64_3.5.4-1_amd64.deb"
     digest: Digest
     size: int
+    suite: str = ""  # "" where nobody told
 
     @property
     def artifact(self) -> ArtifactRef:
@@ -145,6 +192,7 @@ class DebianPackage(NamedTuple):
             "filename": self.path,
             "sha256": self.digest.hex,
             "size": self.size,
+            **({"suite": self.suite} if self.suite else {}),
         }
 
     @classmethod
@@ -157,11 +205,15 @@ class DebianPackage(NamedTuple):
                 source.matching("filename", PATH, "a path below the archive's root"),
                 source.sha256("sha256"),
                 source.integer("size"),
+                source.text("suite") if source.has("suite") else "",
             )
 
 
 class DebianBase(NamedTuple):
-    """A base assembled from these packages (and releases) by `recipe`, and the manifest that comes of it."""
+    """A base assembled from these packages (and releases) by `recipe`, and the manifest that comes of it.
+
+    With `codec` the recipe alone makes manifest and config again: no package is needed to name the base's layers.
+    """
 
     recipe: str
     packages: tuple[DebianPackage, ...]
@@ -169,6 +221,7 @@ class DebianBase(NamedTuple):
     size: int
     media_type: str
     layers: tuple[BaseLayer, ...]
+    codec: str  # library, version, level, block size
     releases: tuple[Release, ...] = ()
 
 
@@ -256,7 +309,7 @@ def base_document(base: RegistryBase | DebianBase) -> dict[str, Any]:
         result["packages"] = [item.document() for item in base.packages]
         if base.releases:
             result["releases"] = [item.document() for item in base.releases]
-        return {"source": "debian", "recipe": base.recipe, **result}
+        return {"source": "debian", "recipe": base.recipe, "codec": base.codec, **result}
     if base.repository:
         result["repository"] = base.repository
     return {"source": "registry", **result}
@@ -276,5 +329,5 @@ def read_base(value: Any, path: str) -> RegistryBase | DebianBase:
             packages = tuple(DebianPackage.read(item, where) for item, where in source.items("packages"))
             items = source.items("releases") if source.has("releases") else ()
             releases = tuple(Release.read(item, where) for item, where in items)
-            return DebianBase(source.text("recipe"), packages, *manifest, layers, releases)
+            return DebianBase(source.text("recipe"), packages, *manifest, layers, source.text("codec"), releases)
         raise Invalid(f"`{source.at('source')}` is neither registry nor debian")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ociassemble.audit.prove import Finding
+from ociassemble.base.inspect import read_trust
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import BaseImage, Resolver
 from ociassemble.content import compress
@@ -159,6 +160,7 @@ class Steps:
     def bases(self, request: BuildRequest, settings: Settings, lock: Lock | None) -> Resolver:
         """What resolves the base: pinned by the lock where there is one."""
         pins = {name: item.base for name, item in lock.platforms.items() if item.base} if lock else {}
+        known = {name: item.facts for name, item in lock.platforms.items()} if lock else {}
         listed = self._listed
 
         def open_source(name: BaseName, digest: Digest | None) -> Source:
@@ -192,7 +194,21 @@ class Steps:
             store=self._session.store,
             progress=self._session.progress,
             jobs=self._session.jobs,
+            known=known,
         )
+
+    def fetch(self, supply: Packages, base: BaseImage) -> Callable[[tuple[ArtifactRef, ...]], None]:
+        """What brings the artifacts of missing layers: the packages, and bundles of the base that are added to."""
+        session, facts = self._session, base.facts
+
+        def bring(artifacts: tuple[ArtifactRef, ...]) -> None:
+            bundles = {item.digest for item in facts.trust}
+            if any(ref.digest in bundles for ref in artifacts):
+                label = f"{base.name.written} {facts.platform}"
+                read_trust(base.image, facts, session.store, progress=session.progress, jobs=session.jobs, label=label)
+            supply.fetch(tuple(ref for ref in artifacts if ref.digest not in bundles))
+
+        return bring
 
     def packages(self, request: BuildRequest, application: Application, settings: Settings) -> Packages:
         """What answers which packages an application has, and fetches them."""

@@ -158,11 +158,11 @@ def resolve(
     result: dict[str, tuple[DebianPackage, ...]] = {}
     for architecture, names in wanted.items():
         newest: dict[str, DebianPackage] = {}
-        for (_, _, here), packages in zip(tasks, found, strict=True):
+        for (release, _, here), packages in zip(tasks, found, strict=True):
             for package in packages if here == architecture else ():
                 before = newest.get(package.name)
                 if before is None or debversion.key(package.version) > debversion.key(before.version):
-                    newest[package.name] = package
+                    newest[package.name] = package._replace(suite=release.suite.name)
         missing = sorted(set(names) - set(newest))
         if missing:
             raise PackageMissingError(

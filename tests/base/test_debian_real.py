@@ -129,7 +129,7 @@ def run(root: Path, request: pytest.FixtureRequest) -> object:
 def test_the_locked_packages_make_the_same_base_without_any_suite(base: Base) -> None:
     shutil.rmtree(base.mirror.root / "debian/dists")
     name = expand("distroless/python3", overrides={})
-    pin = DebianBase("python3:nonroot", base.packages, Digest.of(b""), 0, "", ())
+    pin = DebianBase("python3:nonroot", base.packages, Digest.of(b""), 0, "", (), "none")
     with served(base.mirror.root) as url:
         (made,) = _bases(url, MemoryStore())(name, [AMD64], {"linux/amd64": pin})
 

@@ -116,7 +116,7 @@ class Bed:
             transfers=2,
             progress=Progress(self.told.append),
         )
-        pin = DebianBase("nodejs26:nonroot", self.debian.packages, Digest.of(b""), 0, "", (), (RELEASE,))
+        pin = DebianBase("nodejs26:nonroot", self.debian.packages, Digest.of(b""), 0, "", (), "none", (RELEASE,))
         (found,) = made(expand(f"distroless/{name}", overrides={}), [AMD64], {"linux/amd64": pin})
         return found
 
@@ -228,7 +228,7 @@ def test_a_lock_without_the_release_is_of_another_recipe(bed: Bed) -> None:
         mirror=bed.debian.url, upstream=None, npm=NpmSettings, offline=True, wire=wire, store=MemoryStore(),
         use_records=True, jobs=1, transfers=1, progress=Progress(),
     )  # fmt: skip
-    pin = DebianBase("nodejs26:nonroot", bed.debian.packages, Digest.of(b""), 0, "", ())
+    pin = DebianBase("nodejs26:nonroot", bed.debian.packages, Digest.of(b""), 0, "", (), "none")
 
     with pytest.raises(PinMissingError, match="nodejs26"):
         bases(expand("distroless/nodejs26", overrides={}), [AMD64], {"linux/amd64": pin})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ociassemble.base.inspect import VERSION, LockedFactsError, read_trust
 from ociassemble.base.names import BaseName, expand
 from ociassemble.base.resolve import (
     Assembled,
@@ -29,12 +31,14 @@ from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
-from ociassemble.plan.locked import BaseLayer, DebianBase, DebianPackage, RegistryBase
+from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.layout import Layout
+from ociassemble.plan.locked import BaseLayer, DebianBase, DebianPackage, LockedFacts, RegistryBase
 from ociassemble.plan.plan import ArchiveFile
 from ociassemble.plan.release import Release, ReleaseArchive
 from ociassemble.progress import Event, Note, Progress
 from ociassemble.registry.client import RegistryClient
-from ociassemble.testing.images import image, index, lay_out, layer
+from ociassemble.testing.images import File, Folder, Link, image, index, lay_out, layer
 from ociassemble.transports.layout import LayoutSource
 from ociassemble.transports.protocols import Source
 from ociassemble.transports.remote import RemoteSource
@@ -95,21 +99,23 @@ class Bases:
         name: BaseName = PYTHON,
         where: str = "auto",
         pins: Mapping[str, Pin] | None = None,
+        known: Mapping[str, LockedFacts] | None = None,
     ) -> tuple[BaseImage, ...]:
-        return self.resolver(pins or {}).resolve(name, platforms or (AMD64,), where)
+        return self.resolver(pins or {}, known or {}).resolve(name, platforms or (AMD64,), where)
 
-    def resolver(self, pins: Mapping[str, Pin]) -> Resolver:
+    def resolver(self, pins: Mapping[str, Pin], known: Mapping[str, LockedFacts]) -> Resolver:
         return Resolver(
             open=self._open,
             assembler=lambda: Assembler(self.assembled),
             pins=pins,
+            known=known,
             store=self.store,
             progress=Progress(self.told.append),
             jobs=2,
         )
 
     def all(self, name: BaseName = PYTHON, where: str = "auto") -> list[str]:
-        return [str(platform) for platform in self.resolver({}).platforms(name, where)]
+        return [str(platform) for platform in self.resolver({}, {}).platforms(name, where)]
 
     def notes(self, level: str) -> list[str]:
         return [item.text for item in self.told if isinstance(item, Note) and item.level == level]
@@ -419,7 +425,7 @@ def test_a_base_that_fell_back_goes_to_no_registry_of_others(
 
 
 def pin(made: Image) -> tuple[Digest, int, str, tuple[BaseLayer, ...]]:
-    layers = tuple(BaseLayer(item.descriptor.digest, item.diff_id) for item in made.layers)
+    layers = tuple(BaseLayer(item.descriptor.digest, item.diff_id, item.descriptor.size) for item in made.layers)
     return made.digest, len(made.manifest.raw), made.manifest.media_type, layers
 
 
@@ -462,7 +468,7 @@ def test_a_pinned_base_that_is_gone_is_not_replaced(bases: Bases, unreachable: S
 
 def test_pinned_packages_make_the_pinned_base(bases: Bases) -> None:
     made = base("13")
-    pinned = DebianBase("python3:nonroot", PACKAGES, *pin(made))
+    pinned = DebianBase("python3:nonroot", PACKAGES, *pin(made), "none")
     (found,) = bases.resolve(pins={"linux/amd64": pinned})
 
     assert (found.source, found.fell_back) == ("debian", False)
@@ -470,14 +476,109 @@ def test_pinned_packages_make_the_pinned_base(bases: Bases) -> None:
     assert found.releases == RELEASES
     assert bases.notes("warning") == []
 
-    other = DebianBase("python3:nonroot", PACKAGES, Digest.of(b"other"), *pin(made)[1:])
+    other = DebianBase("python3:nonroot", PACKAGES, Digest.of(b"other"), *pin(made)[1:], "none")
     bases.resolve(pins={"linux/amd64": other})
     assert bases.notes("warning") == [
         "`distroless/python3` has the locked content, but was compressed by another codec"
     ]
 
     with pytest.raises(AssembledDiffersError):
-        bases.resolve(pins={"linux/amd64": DebianBase("python3:nonroot", PACKAGES, *pin(base("12")))})
+        bases.resolve(pins={"linux/amd64": DebianBase("python3:nonroot", PACKAGES, *pin(base("12")), "none")})
+
+
+# --- known by the lock ---------------------------------------------------------------------------------------
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+
+
+def rich() -> Image:
+    """A base with something of every fact."""
+    return image(
+        [
+            layer(
+                {
+                    "etc/os-release": "ID=debian\nVERSION_ID=13\n",
+                    "etc/ssl/certs/ca-certificates.crt": CERTIFICATE,
+                    "usr/bin/python3.13": File(b"x", 0o755),
+                    "usr/bin/node": File(b"https://nodejs.org/download/release/v24.1.0/node.tar.gz", 0o755),
+                    "bin": Link("usr/bin"),
+                    "tmp": Folder(0o1777),
+                }
+            )
+        ],
+        execution={
+            "Env": ["PATH=/usr/bin", "SECRET=of-the-config"],
+            "User": "65532",
+            "Entrypoint": ["/usr/bin/python3.13"],
+        },
+    )
+
+
+def recorded(bases: Bases, made: Image) -> tuple[BaseFacts, LockedFacts]:
+    """Facts of an image as read, and as a lock gives them back."""
+    bases.put(made)
+    (found,) = Bases(bases.folder.parent).resolve()
+    locked = LockedFacts.of(found.facts)._replace(layout=Layout.of(found.facts, VERSION))
+    return found.facts, LockedFacts.read(json.loads(json.dumps(locked.document())), "facts")
+
+
+@pytest.mark.spec("LOCK-21")
+def test_facts_of_a_pinned_base_are_the_locks_and_no_layer_is_opened(bases: Bases) -> None:
+    made = rich()
+    read, locked = recorded(bases, made)
+    (found,) = bases.resolve(pins={"linux/amd64": RegistryBase(*pin(made))}, known={"linux/amd64": locked})
+
+    assert found.facts == read
+    assert read.python is not None and read.node is not None and read.links and read.directories and read.trust
+    assert "of-the-config" not in str(locked.document())
+    assert [bases.store.size(item.descriptor.digest) for item in made.layers] == [None]
+    assert bases.store.record("facts", f"{made.digest.hex}.v{VERSION}") is None
+
+
+@pytest.mark.spec("LOCK-21")
+def test_facts_of_another_base_or_by_other_rules_are_not_used(bases: Bases) -> None:
+    made = rich()
+    read, locked = recorded(bases, made)
+    assert locked.layout is not None
+    wrong = locked._replace(distribution="wrong")
+    older = wrong._replace(layout=locked.layout._replace(version=VERSION - 1))
+    other = RegistryBase(Digest.of(b"other"), *pin(made)[1:])
+
+    (found,) = bases.resolve(pins={"linux/amd64": RegistryBase(*pin(made))}, known={"linux/amd64": older})
+    assert found.facts == read
+    (found,) = bases.resolve(
+        pins={"linux/amd64": RegistryBase(*pin(made))}, known={"linux/amd64": LockedFacts.of(read)}
+    )
+    assert found.facts == read
+    bases.source = LayoutSource(bases.folder, "t")  # a place that gives something else than it was asked for
+    (found,) = bases.resolve(pins={"linux/amd64": other}, known={"linux/amd64": wrong})
+    assert found.facts == read
+
+
+@pytest.mark.spec("LOCK-21")
+def test_bundles_are_read_from_the_base_when_a_layer_needs_them(bases: Bases) -> None:
+    made = rich()
+    _, locked = recorded(bases, made)
+    (found,) = bases.resolve(pins={"linux/amd64": RegistryBase(*pin(made))}, known={"linux/amd64": locked})
+    (bundle,) = found.facts.trust
+    assert bases.store.size(bundle.digest) is None
+
+    read_trust(found.image, found.facts, bases.store, progress=Progress(), jobs=2, label="base")
+    assert bases.store.open(bundle.digest).read() == CERTIFICATE.encode()
+
+    gone = replace(found.facts, trust=(bundle._replace(path="/etc/none.pem", digest=Digest.of(b"none")),))
+    with pytest.raises(LockedFactsError, match=r"none\.pem"):
+        read_trust(found.image, gone, bases.store, progress=Progress(), jobs=2, label="base")
+    changed = replace(found.facts, trust=(bundle._replace(digest=Digest.of(b"changed")),))
+    with pytest.raises(IntegrityError):
+        read_trust(found.image, changed, bases.store, progress=Progress(), jobs=2, label="base")
+
+
+def test_a_base_with_a_name_that_is_no_text_is_locked_without_its_layout() -> None:
+    strange = BaseFacts(platform=AMD64, links={"a\udcff": "b"})
+
+    assert Layout.of(strange, VERSION) is None
+    assert LockedFacts.of(strange).document() == LockedFacts("", "", "", "").document()
 
 
 # --- kept ----------------------------------------------------------------------------------------------------

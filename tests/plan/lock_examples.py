@@ -10,6 +10,8 @@ import jsonschema
 
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.facts import DirectoryFact, TrustFact
+from ociassemble.plan.layout import Layout
 from ociassemble.plan.lock import Asked, Lock, LockedPlatform
 from ociassemble.plan.locked import (
     BaseLayer,
@@ -39,6 +41,19 @@ def facts(**changes: Any) -> LockedFacts:
     return LockedFacts("debian", "13", "glibc", "2.41", "3.13", "3.13.5", False)._replace(**changes)
 
 
+def layout() -> Layout:
+    """A layout with everything in it."""
+    return Layout(
+        4,
+        {"bin": "usr/bin", "lib": "usr/lib"},
+        (DirectoryFact("home/nonroot", 0o700, 65532, 65532), DirectoryFact("tmp", 0o1777, 0, 0)),
+        ("/usr/bin/python3.13",),
+        (TrustFact("/etc/ssl/certs/ca-certificates.crt", sha("bundle"), 219_342, 0o644, 0, 0),),
+        ("/usr/bin/python3.13", "/usr/local", "/usr/local/lib/python3.13/dist-packages"),
+        "/nodejs/bin/node",
+    )
+
+
 def written(lock: Lock) -> bytes:
     """`lock.dump()`, validated."""
     raw = lock.dump()
@@ -64,9 +79,11 @@ def example() -> Lock:
     verdict = Verdict(
         sha("manifest"), (sha("diff"),), ("/usr/bin/python3.13", "-m", "app"), (LockedFinding("elf", "info", "none"),)
     )
-    pinned = (sha("manifest"), 812, MANIFEST, (BaseLayer(sha("b1"), sha("d1")), BaseLayer(sha("b2"), sha("d2"))))
+    pinned = (sha("manifest"), 812, MANIFEST, (BaseLayer(sha("b1"), sha("d1"), 5), BaseLayer(sha("b2"), sha("d2"), 6)))
     path = "pool/main/o/openssl/libssl3t64_3.5.4-1~deb13u1_arm64.deb"
-    package = DebianPackage("libssl3t64", "3.5.4-1~deb13u1", "debian-security", path, sha("deb"), 2_400_000)
+    package = DebianPackage(
+        "libssl3t64", "3.5.4-1~deb13u1", "debian-security", path, sha("deb"), 2_400_000, "trixie-security"
+    )
     return Lock(
         created="2026-01-31T12:00:00Z",
         asked=Asked(
@@ -78,14 +95,16 @@ def example() -> Lock:
         ),
         platforms={
             "linux/amd64": LockedPlatform(
-                facts=facts(),
+                facts=facts(layout=layout()),
                 base=RegistryBase(*pinned, "distroless/python3-debian13"),
                 packages=(flask,),
                 layers=(layer,),
                 verdict=verdict,
             ),
             "linux/arm64": LockedPlatform(
-                facts=facts(), base=DebianBase("python3-debian13", (package,), *pinned, (release(),)), packages=(flask,)
+                facts=facts(),
+                base=DebianBase("python3-debian13", (package,), *pinned, "gzip zlib-ng 2.2.4 level 9", (release(),)),
+                packages=(flask,),
             ),
         },
     )

@@ -280,7 +280,7 @@ def test_a_debian_package_is_named_by_archive_path_size_and_sha256() -> None:
 
     assert package.artifact.filename == "libssl3t64_3.5.4-1~deb13u1_arm64.deb"
     assert (package.artifact.digest, package.artifact.size) == (package.digest, package.size)
-    assert set(package.document()) == {"name", "version", "archive", "filename", "sha256", "size"}
+    assert set(package.document()) == {"name", "version", "archive", "filename", "sha256", "size", "suite"}
 
 
 def test_errors_of_the_reader_are_ours_for_any_type_anywhere() -> None:

@@ -16,8 +16,8 @@ from ociassemble.content.store import Store
 from ociassemble.errors import NotFoundError
 from ociassemble.formats import debversion
 from ociassemble.image.assemble import assemble
-from ociassemble.image.image import Image
-from ociassemble.layer.build import Materials, build_layers
+from ociassemble.image.image import Image, Layer
+from ociassemble.layer.build import BuiltLayer, Materials, build_layers
 from ociassemble.oci.platform import Platform
 from ociassemble.plan import created
 from ociassemble.plan.artifacts import ArtifactRef
@@ -172,12 +172,29 @@ def assemble_base(
     progress: Progress,
 ) -> Image:
     """The image of `plan`: its layers from the store, or built there. `fetch` brings packages into the store."""
+    built = base_layers(
+        plan.layers, codec=codec, store=store, fetch=fetch, use_records=use_records, jobs=jobs, progress=progress
+    )
+    return image_of(plan, [made.layer for made in built])
+
+
+def base_layers(
+    plans: tuple[LayerPlan, ...],
+    *,
+    codec: Codec,
+    store: Store,
+    fetch: Callable[[tuple[ArtifactRef, ...]], None],
+    use_records: bool,
+    jobs: int,
+    progress: Progress,
+) -> tuple[BuiltLayer, ...]:
+    """These layers of a base, from the store or built there."""
 
     def no_file(item: object) -> Any:
         raise AssertionError(f"a base has no files of a project: {item!r:.100}")
 
-    built = build_layers(
-        plan.layers,
+    return build_layers(
+        plans,
         codec=lambda _: codec,
         store=store,
         fetch=fetch,
@@ -186,10 +203,14 @@ def assemble_base(
         jobs=jobs,
         progress=progress,
     )
+
+
+def image_of(plan: BasePlan, layers: Sequence[Layer]) -> Image:
+    """The image of `plan` with these layers. Pure."""
     return assemble(
         platform=plan.platform,
         base=None,
-        added=[(planned.title, made.layer) for made, planned in zip(built, plan.layers, strict=True)],
+        added=[(planned.title, layer) for planned, layer in zip(plan.layers, layers, strict=True)],
         execution=plan.execution,
         created=CREATED,
         annotations=plan.annotations,

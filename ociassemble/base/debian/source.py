@@ -7,25 +7,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ociassemble.base.debian.assemble import assemble_base, plan_base, resolve_packages
+from ociassemble.base.debian.assemble import BasePlan, base_layers, image_of, plan_base, resolve_packages
+from ociassemble.base.debian.locked import locked_base
 from ociassemble.base.debian.recipe import load
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import Assembled
 from ociassemble.content import compress
 from ociassemble.content.store import Store
 from ociassemble.errors import OfflineError
+from ociassemble.image.image import Image
+from ociassemble.layer.build import BuiltLayer
 from ociassemble.net import download
 from ociassemble.net.wire import Wire
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.locked import DebianBase, DebianPackage
+from ociassemble.plan.plan import LayerPlan
 from ociassemble.plan.release import Release, ReleaseArchive
 from ociassemble.progress import Progress
 from ociassemble.sources import debian, releases
 
 if TYPE_CHECKING:
     from ociassemble.sources.npmrc import NpmSettings
+
+Fetch = Callable[[tuple[ArtifactRef, ...]], None]
 
 
 class BaseOfflineError(OfflineError):
@@ -68,21 +74,34 @@ class DebianBases:
             upstream = [recipe.releases(name.recipe, platform) for platform in platforms]
             packages = self._newest(name, platforms)
             images = [(name.recipe, name.variant)] * len(platforms)
-        codec = compress.codec("gzip", role="base")
         made = []
         for platform, (image_name, variant), found, released in zip(platforms, images, packages, upstream, strict=True):
             plan = plan_base(recipe, image_name, platform, found, released, variant=variant)
-            image = assemble_base(
-                plan,
+            pin = pinned.get(str(platform)) if len(pins) == len(platforms) else None
+            image = self._image(plan, pin, self._fetcher(found, released))
+            made.append(Assembled(image=image, packages=found, releases=released))
+        return tuple(made)
+
+    def _image(self, plan: BasePlan, pin: DebianBase | None, fetch: Fetch) -> Image:
+        """What is locked is named by the lock, and built only where its bytes are asked for (LOCK-22)."""
+        codec = compress.codec("gzip", role="base")
+
+        def layers(plans: tuple[LayerPlan, ...]) -> tuple[BuiltLayer, ...]:
+            return base_layers(
+                plans,
                 codec=codec,
                 store=self.store,
-                fetch=self._fetcher(found, released),
+                fetch=fetch,
                 use_records=self.use_records,
                 jobs=self.jobs,
                 progress=self.progress,
             )
-            made.append(Assembled(image=image, packages=found, releases=released))
-        return tuple(made)
+
+        if pin is not None and self.use_records:
+            image = locked_base(plan, pin, codec=codec, store=self.store, build=lambda layer: layers((layer,))[0])
+            if image is not None:
+                return image
+        return image_of(plan, [made.layer for made in layers(plan.layers)])
 
     def platforms(self, name: BaseName) -> tuple[Platform, ...]:
         """Every platform that the base can be assembled for."""
@@ -107,9 +126,7 @@ class DebianBases:
     def _document(self, url: str, limit: int) -> bytes:
         return download.get(self.wire(), url, limit=limit).data
 
-    def _fetcher(
-        self, packages: Sequence[DebianPackage], upstream: Sequence[Release]
-    ) -> Callable[[tuple[ArtifactRef, ...]], None]:
+    def _fetcher(self, packages: Sequence[DebianPackage], upstream: Sequence[Release]) -> Fetch:
         by_digest = {package.digest: package for package in packages}
 
         def one(urls: Sequence[str], ref: ArtifactRef) -> None:
