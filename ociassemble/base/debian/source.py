@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ociassemble.base.debian import remembered
 from ociassemble.base.debian.assemble import BasePlan, base_layers, image_of, plan_base, resolve_packages
 from ociassemble.base.debian.locked import locked_base
 from ociassemble.base.debian.recipe import load
@@ -107,7 +108,26 @@ class DebianBases:
         """Every platform that the base can be assembled for."""
         return load().offered(name.recipe)
 
+    def bring(self, packages: Sequence[DebianPackage], upstream: Sequence[Release]) -> None:
+        """Make these packages, and one archive of each of these releases, be in the store."""
+        refs = [item.artifact for item in packages]
+        refs += [archive.artifact for release in upstream for archive in release.archives]
+        self._fetcher(packages, upstream)(tuple(refs))
+
     def _newest(self, name: BaseName, platforms: Sequence[Platform]) -> tuple[tuple[DebianPackage, ...], ...]:
+        if self.offline:
+            kept = [remembered.remembered(self.store, name.recipe, platform) for platform in platforms]
+            found = tuple(packages for packages in kept if packages is not None)
+            if len(found) == len(platforms):
+                self.progress.info(f"Debian packages of {name.written}: as they were when last asked for (`--offline`)")
+                return found
+            raise _not_remembered(name)
+        found = self._resolved(name, platforms)
+        for platform, packages in zip(platforms, found, strict=True):
+            remembered.remember(self.store, name.recipe, platform, packages)
+        return found
+
+    def _resolved(self, name: BaseName, platforms: Sequence[Platform]) -> tuple[tuple[DebianPackage, ...], ...]:
         from ociassemble.attest.openpgp import verify_release
 
         with self.progress.task("resolve", f"Debian packages of {name.written}"):
@@ -168,6 +188,13 @@ class DebianBases:
         download.fetch(
             wire, urls, ref.digest, ref.size, self.store, label=label, progress=self.progress, headers=headers
         )
+
+
+def _not_remembered(name: BaseName) -> BaseOfflineError:
+    return BaseOfflineError(
+        f"which Debian packages `{name.written}` is made of must be asked, and `--offline` forbids it",
+        hint="run once without `--offline`, or pin the base with `ociassemble lock`",
+    )
 
 
 def _offline(packages: Sequence[DebianPackage], upstream: Sequence[Release]) -> BaseOfflineError:
