@@ -31,6 +31,7 @@ VERBS: dict[str, Verb] = {
     "digest": Verb("look", "digest", "Print an image's digest."),
     "inspect": Verb("look", "inspect", "Show what an image is."),
     "validate": Verb("look", "validate", "Read and check every blob of an image."),
+    "verify": Verb("verify", "verify", "Build an image once more, and compare."),
     "base": Verb("base", "base", "List base images, or assemble one from Debian packages."),
     "login": Verb("login", "login", "Keep a name and password for a registry."),
     "logout": Verb("login", "logout", "Forget the name and password for a registry."),

@@ -6,7 +6,7 @@ or manifest merely derives from its layers (digests, sizes, diff_ids) is not tol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ociassemble.content.store import SpoiltError
@@ -112,11 +112,12 @@ def _images(
     platform: str,
 ) -> None:
     pairs = _paired(one, other)
-    found = [*_manifests(one, other, pairs), *_configs(one, other)]
+    found = [*_manifests(one, other), *_configs(one, other)]
     before = len(findings)
     findings.add(item._replace(platform=platform) for item in found)
     for pair in pairs:
         differences, omitted = _layers(pair, closed)
+        differences += _descriptors(pair)
         name = _name(one, other, pair, roles)
         findings.add((item._replace(platform=platform, layer=name) for item in differences), omitted)
     if len(findings) == before:
@@ -129,23 +130,25 @@ def _images(
         findings.add([said._replace(platform=platform)] if said is not None else [])
 
 
-def _manifests(one: Image, other: Image, pairs: Sequence[_Pair]) -> Iterator[Difference]:
+def _manifests(one: Image, other: Image) -> Iterator[Difference]:
     documents = [_wire.parse(image.manifest.raw, "the manifest") for image in (one, other)]
     trimmed = [_without(document, "layers", "config") for document in documents]
     yield from _values(trimmed[0], trimmed[1], "", "manifest", "metadata")
     configs = [_without(document["config"], "digest", "size", "data") for document in documents]
     yield from _values(configs[0], configs[1], "/config", "manifest", "metadata")
-    for pair in pairs:
-        if pair.one is None or pair.other is None:
-            continue
-        left, right = pair.one.descriptor.document(), pair.other.descriptor.document()
-        if left["digest"] != right["digest"]:
-            # The codec is told of where the layer is.
-            left, right = (_without(item, "digest", "size", "data", "mediaType") for item in (left, right))
-            left, right = (
-                {**item, "annotations": _without(item.get("annotations", {}), LAYER_CODEC)} for item in (left, right)
-            )
-        yield from _values(left, right, f"/layers/{pair.number}", "manifest", "metadata")
+
+
+def _descriptors(pair: _Pair) -> Iterator[Difference]:
+    """What the manifests say of two layers, beside what is told of where the layers are."""
+    if pair.one is None or pair.other is None:
+        return
+    left, right = pair.one.descriptor.document(), pair.other.descriptor.document()
+    if left["digest"] != right["digest"]:
+        left, right = (_without(item, "digest", "size", "data", "mediaType") for item in (left, right))
+        left, right = (
+            {**item, "annotations": _without(item.get("annotations", {}), LAYER_CODEC)} for item in (left, right)
+        )
+    yield from _values(left, right, f"/layers/{pair.number}", "manifest", "metadata")
 
 
 def _configs(one: Image, other: Image) -> Iterator[Difference]:

@@ -105,7 +105,10 @@ def unchanged(request: BuildRequest, found: Inputs, session: Session) -> tuple[W
 def keep(
     request: BuildRequest, found: Inputs | None, plan: Planned, node: Node, notes: Sequence[Note], session: Session
 ) -> None:
-    """Record a build that has just been finished, where all that it depends on is known."""
+    """Record a build that has just been finished: what it was, and, where all that it depends on is known, as which."""
+    from ociassemble.session.built_record import remember
+
+    remember(plan, session.store)
     if found is None:
         return
     packages = max(len(target.packages) for target in plan.targets)

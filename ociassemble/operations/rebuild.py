@@ -1,0 +1,199 @@
+"""`verify --rebuild`: an image, built once more from its application and held against it (specs/behaviour/verify.md).
+
+What is read back from the image decides how its bytes are written, and never what is in it: platforms, `created`, the
+codec, and which digest the base's name stood for. Everything else comes from the application's lock and settings and
+from flags given again, so that whoever changed an image cannot have changed what it is held against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ociassemble import _files
+from ociassemble.build import built, planned
+from ociassemble.content.codec import choose_level
+from ociassemble.content.store import healed
+from ociassemble.errors import Error, IntegrityError, UsageError
+from ociassemble.image.assemble import image_or_index
+from ociassemble.image.compare import compare
+from ociassemble.image.differences import Comparison, Difference, in_words
+from ociassemble.image.image import Image, Node, open_image, platforms_within, select_platform
+from ociassemble.layer.key import layer_key
+from ociassemble.oci import annotations as keys
+from ociassemble.oci.digest import Digest
+from ociassemble.oci.platform import Platform
+from ociassemble.operations.images import read
+from ociassemble.session import Session
+from ociassemble.session.rebuild import PrivateStore, RebuildSession
+from ociassemble.session.request import BuildRequest
+from ociassemble.session.target import Planned
+
+_SHOWN = 50  # differences in an error; all of them with --format json
+_WORDS = {
+    "content": "what is in it differs",
+    "metadata": "the content of every file is equal, config or metadata are not",
+    "order": "the same files in another order",
+    "compression": "the same content, compressed differently",
+}
+
+
+class NotReproducedError(IntegrityError):
+    """A rebuild is another image than the one that was to be verified."""
+
+    code = "integrity.rebuild"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rebuild:
+    """An image and its rebuild. `name` is the image without its digest."""
+
+    name: str
+    digest: Digest
+    rebuilt: Digest
+    comparison: Comparison
+
+    @property
+    def reproduced(self) -> bool:
+        return self.digest == self.rebuilt
+
+    def line(self) -> str:
+        """The result for people, where the image was reproduced."""
+        return f"{self.name}@{self.digest} reproduced"
+
+    def error(self, application: str) -> NotReproducedError:
+        """The error where it was not: all that differs, the first of it first."""
+        found = self.comparison.differences
+        lines = [in_words(item) for item in found[:_SHOWN]]
+        more = len(found) - len(lines) + self.comparison.omitted
+        if more:
+            lines.append(f"and {more} more differences: `--format json` tells of them")
+        kind = self.comparison.kind
+        return NotReproducedError(
+            f"`{self.name}@{self.digest}` is not what `{application}` builds ({self.rebuilt}): "
+            f"{_WORDS[kind] if kind else 'the documents differ'}",
+            details=lines,
+            hint=_hint(found),
+        )
+
+
+def rebuild(session: Session, text: str, request: BuildRequest) -> Rebuild:
+    """Build `request` once more as the image at `text` was built, into a private store, and compare."""
+    node = read(session, text, kept=False)
+    node = _asked(node, request, text)
+    images = list(_images(node))
+    if not images:
+        raise UsageError(f"`{text}` has no image that could be built", hint="`ociassemble inspect` shows what it is")
+    request = read_back(images, request)
+    bases = {
+        str(Platform.parse(str(image.platform))): Digest(said)
+        for image in images
+        if _is_digest(said := image.manifest.annotations.get(keys.BASE_DIGEST, ""))
+    }
+    with _files.temporary_directory("ociassemble-verify-") as folder:
+        inner = RebuildSession(session, PrivateStore(folder / "store", session.store), bases)
+
+        def once() -> tuple[Planned, Node, Comparison]:
+            plan = built(planned(request, inner), request, inner)
+            made = image_or_index([target.image(plan.created) for target in plan.targets], plan.annotations)
+            roles = {str(layer_key(item)): item.role for target in plan.targets for item in target.plan.layers}
+            return plan, made, compare(node, made, roles=roles, closed=_other_bases(images, plan))
+
+        _, made, comparison = healed(once, session.progress.warn)
+    return Rebuild(
+        name=_without_digest(text), digest=node.descriptor.digest, rebuilt=made.descriptor.digest, comparison=comparison
+    )
+
+
+def read_back(images: Sequence[Image], request: BuildRequest) -> BuildRequest:
+    """`request` with what its images say about how they were written, where it does not say it itself."""
+    flags: dict[str, Any] = dict(request.flags)
+    if not flags.get("platforms"):
+        flags["platforms"] = tuple(str(Platform.parse(str(image.platform))) for image in images)
+    compression = _compression(images[0])
+    if not flags.get("compression") and compression:
+        flags["compression"] = compression
+    if not flags.get("base_source") and images[0].manifest.annotations.get(keys.BASE_SOURCE) == "debian":
+        flags["base_source"] = "debian"
+    return replace(
+        request,
+        flags=flags,
+        use_cache=False,
+        created=request.created if request.created is not None else _epoch(images[0].config.created),
+    )
+
+
+def _asked(node: Node, request: BuildRequest, text: str) -> Node:
+    """The part of the image that is verified: all of it, or the one platform that was asked for."""
+    wanted = tuple(request.flags.get("platforms") or ())
+    if not wanted or not node.is_index:
+        return node
+    if len(wanted) > 1 or wanted[0] in ("all", "host"):
+        raise UsageError(
+            "`--platform` names one image of an index to verify", hint="without it every platform is built and compared"
+        )
+    return select_platform(node, Platform.parse(wanted[0]), text)
+
+
+def _images(node: Node) -> Iterator[Image]:
+    wanted = platforms_within(node)
+    for platform in wanted:
+        yield open_image(select_platform(node, platform, "the image"))
+
+
+def _compression(image: Image) -> str:
+    """`--compression` as it must have been for the topmost layer; "" where nothing says it."""
+    said = [layer.descriptor.annotations.get(keys.LAYER_CODEC, "") for layer in image.layers]
+    identity = next((text for text in reversed(said) if text), "")
+    name, _, rest = identity.partition(":")
+    level = rest.split(":")[1] if rest.count(":") == 2 else ""
+    try:
+        usual = choose_level(name, None, "application")
+    except Error:
+        return ""
+    return name if name == "none" or not level or level == str(usual) else f"{name}:{level}"
+
+
+def _epoch(created: str) -> str | None:
+    """Seconds since 1970 as a build is told them; None where no build of ours would have written it so."""
+    try:
+        found = datetime.strptime(created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    seconds = int(found.timestamp())
+    return str(seconds) if seconds >= 0 else None
+
+
+def _is_digest(text: str) -> bool:
+    try:
+        Digest(text)
+    except Error:
+        return False
+    return True
+
+
+def _other_bases(images: Sequence[Image], plan: Planned) -> frozenset[Digest]:
+    """Layers of bases that are not the image's own base: that another base has other files needs no proof."""
+    said = {image.manifest.annotations.get(keys.BASE_DIGEST) for image in images}
+    others = (target.base.image for target in plan.targets if str(target.base.image.digest) not in said)
+    return frozenset(layer.descriptor.digest for image in others for layer in image.layers)
+
+
+def _without_digest(text: str) -> str:
+    name, at, rest = text.rpartition("@")
+    return name if at and rest.startswith(("sha256:", "sha512:")) else text
+
+
+def _hint(found: Sequence[Difference]) -> str:
+    """What to try first, by what differs first."""
+    fields = [(item.where, item.field) for item in found]
+    for item in found:
+        if item.field == f"/annotations/{keys.BASE_NAME.replace('/', '~1')}" and item.where == "manifest" and item.one:
+            return f"it stands on another base: give it again with `-b {item.one}`, if you trust that one"
+    if any(where == "config" and field.startswith("/config/") for where, field in fields):
+        return "flags of the build that shape the config (`-e`, `--cmd`, `-l`, ...) are not read back: give them again"
+    if found and all(item.kind == "compression" for item in found):
+        return "another version of ociassemble, or of its compressor, wrote it: nothing of its content differs"
+    return "verify with the commit, the lock and the flags that it was built with"
