@@ -30,13 +30,11 @@ from ociassemble.errors import DestinationError, Error
 
 _temporary: set[Path] = set()  # files and folders of this process that are to be gone in the end
 _stopping = threading.Event()
-_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no link is followed, no pipe is waited for
+PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no link is followed, no pipe is waited for
 at_point: Callable[[str, Path], object] | None = None  # for tests: called before each operation on a disk
 
 # A place that cannot be written to, whoever is to blame: a full disk, a quota, a limit, a read-only disk or folder.
-UNWRITABLE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENXIO}
-)
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
 def _point(operation: str, path: Path) -> None:
@@ -74,7 +72,7 @@ def translate(error: OSError, path: Path, doing: str, *, needed: int = 0) -> Err
 def unwritable(error: BaseException) -> bool:
     """Whether an error of this module was raised because a place cannot be written to: another one may do."""
     cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in UNWRITABLE
+    return isinstance(cause, OSError) and cause.errno in _UNWRITABLE
 
 
 def _make(path: Path, mode: int, made: list[Path]) -> None:
@@ -222,6 +220,15 @@ class WritableFile:
         except OSError as error:
             raise translate(error, destination, "write") from error
 
+    def forget(self) -> None:
+        """Drop what is in it."""
+        try:
+            _point("truncate", self.path)
+            self.file.truncate(0)
+            self.file.seek(0)
+        except OSError as error:
+            raise translate(error, self.path, "write") from error
+
     def chmod(self, mode: int) -> None:
         try:
             _point("chmod", self.path)
@@ -269,25 +276,16 @@ class TemporaryFile(WritableFile):
 
 
 class LastingFile(WritableFile):
-    """A file that stays when it is left, for a later run to go on with: see `held`, and `forget` to begin anew."""
+    """A file that stays when it is left, for a later run to go on with; `held` says whose it is."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             _point("open", path)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _PLAIN, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | PLAIN, 0o600)
             self.file = os.fdopen(descriptor, "r+b", buffering=0)
         except OSError as error:
             raise translate(error, path, "write") from error
-
-    def forget(self) -> None:
-        """Drop what is in it."""
-        try:
-            _point("truncate", self.path)
-            self.file.truncate(0)
-            self.file.seek(0)
-        except OSError as error:
-            raise translate(error, self.path, "write") from error
 
 
 def _temporary_path(folder: Path, prefix: str) -> Path:
@@ -312,12 +310,14 @@ def _claimed(descriptor: int, path: Path) -> bool:
 
 
 def held(descriptor: int, path: Path, *, shared: bool) -> bool:
-    """Lock an open file without waiting; False where somebody else has it, or where there are no locks."""
+    """Lock an open file without waiting, or say that somebody else has it. `DestinationError`: there are no locks."""
     try:
         _point("flock", path)
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError as error:
+        raise translate(error, path, "lock") from error
     return True
 
 
@@ -332,14 +332,15 @@ def sweep(folder: Path, prefix: str, *, keep: str = "/") -> None:
         return
     for path in found:
         try:
-            descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+            descriptor = os.open(path, os.O_RDONLY | PLAIN)
         except OSError as error:
             if error.errno == errno.ELOOP:  # nobody writes to a link
                 clear(path)
             continue
         try:
-            if held(descriptor, path, shared=False):  # or someone is writing it
-                clear(path)
+            with contextlib.suppress(DestinationError):
+                if held(descriptor, path, shared=False):  # or someone is writing it
+                    clear(path)
         finally:
             os.close(descriptor)
 

@@ -36,6 +36,9 @@ class MemoryStore:
     def ingest(self) -> MemoryIngest:
         return MemoryIngest(self)
 
+    def resumable(self, digest: Digest) -> MemoryIngest:
+        return MemoryIngest(self)
+
     def discard(self, digest: Digest) -> None:
         """Remove a blob."""
         self.blobs.pop(digest, None)
@@ -56,7 +59,9 @@ class MemoryStore:
 
 
 class MemoryIngest:
-    """`Ingest` into a `MemoryStore`."""
+    """`Resumable` into a `MemoryStore`, which keeps nothing unfinished."""
+
+    have = 0
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
@@ -65,6 +70,9 @@ class MemoryIngest:
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         self._buffer += data
         return len(data)
+
+    def restart(self) -> None:
+        self._buffer = bytearray()
 
     def commit(self, digest: Digest | None = None, size: int | None = None) -> tuple[Digest, int]:
         data = bytes(self._buffer)

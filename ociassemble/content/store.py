@@ -51,6 +51,21 @@ class Ingest(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+class Resumable(Ingest, Protocol):
+    """An `Ingest` that may begin with bytes of an earlier attempt, which are hashed already."""
+
+    @property
+    def have(self) -> int:
+        """Bytes that are here: what is written comes after them. Whether they are right is known at the end."""
+        ...
+
+    def restart(self) -> None:
+        """Drop what is here."""
+        ...
+
+    def __enter__(self) -> Resumable: ...
+
+
 @runtime_checkable
 class Store(Protocol):
     """Blobs by digest, and small records by key. Safe to share between threads and processes."""
@@ -77,6 +92,13 @@ class Store(Protocol):
         """Begin writing a blob."""
         ...
 
+    def resumable(self, digest: Digest) -> Resumable:
+        """Begin, or go on, fetching the blob `digest`. Waits while another process or thread does.
+
+        Who waited asks for its `size` again: it may be here now.
+        """
+        ...
+
     def record(self, kind: str, key: str) -> bytes | None:
         """The small record `key` of `kind` (both `[a-z0-9][a-z0-9._-]{0,200}`), or None."""
         ...
@@ -92,6 +114,13 @@ class HealingReader(VerifyingReader):
     def __init__(self, source: BinaryIO, digest: Digest, discard: Callable[[Digest], object]) -> None:
         super().__init__(source, digest, None, f"the stored blob {digest}")
         self._discard = discard
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        try:
+            return super().readinto(buffer)
+        except OSError as error:  # the disk cannot read it any more
+            self._discard(self._digest)
+            raise SpoiltError(self._digest) from error
 
     def _finish(self) -> None:
         try:

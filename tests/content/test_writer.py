@@ -44,7 +44,8 @@ def test_what_is_not_finished_is_not_kept(tmp_path: Path, finish: bool) -> None:
         if finish:
             writer.finish(Digest.of(b"another"))
         raise ZeroDivisionError
-    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+    left = [path.relative_to(tmp_path / "store") for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert [path for path in left if path.parts[0] != "leases"] == []
 
 
 @pytest.mark.spec("LAYER-30")

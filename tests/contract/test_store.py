@@ -47,8 +47,8 @@ def directory(tmp_path: Path) -> Harness:
         path.write_bytes(data)
 
     def leftovers() -> list[str]:
-        folders = [tmp_path / "store", tmp_path / "store" / "partial", *(tmp_path / "store" / "blobs").iterdir()]
-        files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+        folders = [tmp_path / "store", tmp_path / "store" / "partial", *(tmp_path / "store" / "blobs").glob("*")]
+        files = [path for folder in folders for path in folder.glob("*") if path.is_file()]
         return [path.name for path in files if path.parent.parent.name != "blobs" or len(path.name) not in (64, 128)]
 
     return Harness(store, spoil, leftovers)
