@@ -183,29 +183,41 @@ def written_document(written: Sequence[Written]) -> dict[str, Any]:
                     {"digest": str(descriptor.digest), "size": descriptor.size, "outcome": outcome}
                     for descriptor, outcome in item.outcomes
                 ],
+                "totals": _totals(item),
             }
             for item in written
         ],
     }
 
 
+def _totals(written: Written) -> dict[str, dict[str, int]]:
+    """How many blobs had each outcome, and how many bytes they are."""
+    found: dict[str, dict[str, int]] = {}
+    for descriptor, outcome in written.outcomes:
+        sums = found.setdefault(outcome, {"count": 0, "bytes": 0})
+        sums["count"] += 1
+        sums["bytes"] += descriptor.size
+    return dict(sorted(found.items()))
+
+
 def result_document(result: BuildResult) -> dict[str, Any]:
     """What `build --format json` says."""
+    from ociassemble.session.built_record import base_document, built_layers, in_words
+
     return {
         **written_document(result.written),
+        "lock": result.planned.lock is not None,
         "images": [
             {
                 "platform": str(target.plan.platform),
+                "base": base_document(target),
                 "layers": [
-                    {
-                        "title": plan.title,
-                        "digest": str(made.layer.descriptor.digest),
-                        "diffId": str(made.layer.diff_id),
-                        "size": made.layer.descriptor.size,
-                        "codec": made.codec,
-                        "cached": made.hit,
-                    }
-                    for made, plan in zip(target.layers, target.plan.layers, strict=True)
+                    {**layer, "why": in_words(layer["sources"]), "cached": layer["origin"] != "built"}
+                    for layer in built_layers(target)
+                ],
+                "findings": [
+                    {"code": item.code, "severity": item.severity, "message": item.message, "hint": item.hint}
+                    for item in target.findings
                 ],
             }
             for target in result.planned.targets
