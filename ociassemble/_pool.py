@@ -5,7 +5,10 @@ Hashing, compressing and socket reads release the interpreter lock, so threads a
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
@@ -55,3 +58,39 @@ def each(function: Callable[[A], B], items: Iterable[A], *, jobs: int) -> list[B
         raise
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Background:
+    """Work that may begin early, one piece at a time, in a thread that ends when there is none left.
+
+    Nobody is told how it went: a piece that fails is done again, and fails again, by whoever needs it done. The
+    thread holds nothing up: a process that ends does not wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._running = False
+
+    def begin(self, work: Callable[[], object]) -> None:
+        """Do `work` when all that was begun before is done."""
+        with self._lock:
+            self._waiting.append(work)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="background", daemon=True).start()
+
+    def drop(self) -> None:
+        """Forget what has not begun."""
+        with self._lock:
+            self._waiting.clear()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._running = False
+                    return
+                work = self._waiting.popleft()
+            with contextlib.suppress(Exception):
+                work()

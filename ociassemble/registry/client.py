@@ -14,7 +14,15 @@ from urllib.parse import quote
 
 from ociassemble.content.blob import Blob
 from ociassemble.content.verify import check
-from ociassemble.errors import AuthError, Error, FormatError, IntegrityError, NetworkError, NotFoundError
+from ociassemble.errors import (
+    AuthError,
+    Error,
+    FormatError,
+    IntegrityError,
+    NetworkError,
+    NotFoundError,
+    UnreachableError,
+)
 from ociassemble.net.download import resuming
 from ociassemble.net.response import Response
 from ociassemble.net.url import origin
@@ -27,10 +35,11 @@ from ociassemble.oci.reference import Reference, canonical_host
 from ociassemble.progress import Progress
 from ociassemble.registry import errors
 from ociassemble.registry.auth import Authenticator
-from ociassemble.registry.connection import ACCEPT, Connection, pull_scope
+from ociassemble.registry.connection import ACCEPT, Connection, pull_scope, push_scope
 from ociassemble.registry.credentials import Keychain
 from ociassemble.registry.documents import names, next_page
-from ociassemble.registry.endpoints import Endpoint, Endpoints
+from ociassemble.registry.endpoints import Endpoint, Endpoints, OtherSchemeError
+from ociassemble.registry.locations import Locations
 from ociassemble.registry.upload import Uploader
 
 _MAX_PAGES = 1000
@@ -56,6 +65,7 @@ class RegistryClient:
         trusted_realms: Collection[str] = (),
         insecure_credentials: bool = False,
         progress: Progress | None = None,
+        locations: Locations | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -68,8 +78,8 @@ class RegistryClient:
             insecure_credentials=insecure_credentials,
             clock=clock,
         )
-        self._connection = Connection(wire, authenticator)
-        self._uploader = Uploader(self._connection, self._progress, sleep)
+        self._connection = Connection(wire, authenticator, self._endpoints)
+        self._uploader = Uploader(self._connection, self._progress, sleep, locations)
 
     # --- pulling ---
 
@@ -103,23 +113,36 @@ class RegistryClient:
         The digest is the registry's word: good for finding what was verified before, never for anything else.
         """
 
-        def ask(endpoint: Endpoint) -> Descriptor | None:
-            repository = endpoint.prefix + reference.repository
-            path = f"/v2/{repository}/manifests/{reference.identifier}"
-            with self._connection.send(
-                endpoint, repository, "HEAD", path, scopes=(pull_scope(repository),), headers={"Accept": ACCEPT}
-            ) as response:
-                if response.status == 404:
-                    raise self._connection.failure(response, endpoint, repository, what=str(reference))
-                if response.status != 200 or response.content_type not in DOCUMENTS or response.length is None:
-                    return None
-                try:
-                    digest = Digest(response.header("Docker-Content-Digest"))
-                except FormatError:
-                    return None
-                return Descriptor(media_type=response.content_type, digest=digest, size=response.length)
+        found = self._pull(reference, lambda endpoint: self._head(endpoint, reference, pull_scope))
+        return found or self.resolve(reference)[0]
 
-        return self._pull(reference, ask) or self.resolve(reference)[0]
+    def pushed(self, reference: Reference) -> Descriptor | None:
+        """What a tag points at in the registry itself, by one HEAD with the right to push; None: nothing, or no word.
+
+        As with `head` the digest is the registry's word. Raises `UnreachableError`; other errors will come up again.
+        """
+        try:
+            return self._at(reference.host, lambda endpoint: self._head(endpoint, reference, push_scope))
+        except UnreachableError:
+            raise
+        except (NotFoundError, NetworkError, AuthError):
+            return None
+
+    def _head(self, endpoint: Endpoint, reference: Reference, scope: Callable[[str], str]) -> Descriptor | None:
+        repository = endpoint.prefix + reference.repository
+        path = f"/v2/{repository}/manifests/{reference.identifier}"
+        with self._connection.send(
+            endpoint, repository, "HEAD", path, scopes=(scope(repository),), headers={"Accept": ACCEPT}
+        ) as response:
+            if response.status == 404:
+                raise self._connection.failure(response, endpoint, repository, what=str(reference))
+            if response.status != 200 or response.content_type not in DOCUMENTS or response.length is None:
+                return None
+            try:
+                digest = Digest(response.header("Docker-Content-Digest"))
+            except FormatError:
+                return None
+            return Descriptor(media_type=response.content_type, digest=digest, size=response.length)
 
     def manifest(self, reference: Reference, descriptor: Descriptor) -> bytes:
         """The bytes of a manifest or index by its descriptor; type, size and digest are as it says."""
@@ -148,8 +171,11 @@ class RegistryClient:
 
     def blob_exists(self, reference: Reference, descriptor: Descriptor) -> bool:
         """Whether the repository (not a mirror) has the blob, by one HEAD. Raises where it is not to be found out."""
-        endpoint = self._endpoints.own(reference.host)
-        return self._uploader.exists(endpoint, reference.repository, descriptor, pull_scope(reference.repository))
+        scope = pull_scope(reference.repository)
+        return self._at(
+            reference.host,
+            lambda endpoint: self._uploader.exists(endpoint, reference.repository, descriptor, scope),
+        )
 
     def tags(self, reference: Reference) -> list[str]:
         """The repository's tags, in the registry's order."""
@@ -164,36 +190,47 @@ class RegistryClient:
 
     def check_login(self, host: str) -> None:
         """Ask the registry itself (never a mirror) whether it takes the credentials it is given; raises if not."""
-        endpoint = self._endpoints.own(canonical_host(host))
-        with self._connection.send(endpoint, "", "GET", "/v2/", scopes=()) as response:
-            if response.status != 200:
-                raise self._connection.failure(response, endpoint, "", what=host)
+
+        def ask(endpoint: Endpoint) -> None:
+            with self._connection.send(endpoint, "", "GET", "/v2/", scopes=()) as response:
+                if response.status != 200:
+                    raise self._connection.failure(response, endpoint, "", what=host)
+
+        self._at(canonical_host(host), ask)
 
     # --- pushing ---
 
-    def push_blob(self, reference: Reference, blob: Blob, mount_from: str = "") -> str:
-        """Make sure the repository has the blob: "exists", "mounted" or "uploaded".
+    def push_blob(self, reference: Reference, blob: Blob, mount_from: str = "", *, absent: bool = False) -> str:
+        """Make sure the repository has the blob: "exists", "mounted" or "uploaded". `absent`: it has not, as is known.
 
-        It is mounted from `mount_from` or the blob's own repository ("host/repository"), where that is in the same
-        registry (or in one that this registry mirrors), else streamed from `blob.open()` in one request; memory use
-        does not depend on its size.
+        It is mounted from `mount_from`, the blob's own repository ("host/repository") or one that is known to have it,
+        where that is in the same registry (or in one that this registry mirrors), else streamed from `blob.open()` in
+        one request; memory use does not depend on its size.
         """
         source = self._endpoints.mount_source(mount_from or blob.repository, reference.host)
-        return self._uploader.push(self._endpoints.own(reference.host), reference, blob, source)
+        return self._at(
+            reference.host, lambda endpoint: self._uploader.push(endpoint, reference, blob, source, absent=absent)
+        )
 
-    def put_manifest(self, reference: Reference, raw: bytes, media_type: str, target: str = "") -> None:
+    def put_manifest(
+        self, reference: Reference, raw: bytes, media_type: str, target: str = "", *, patient: bool = True
+    ) -> None:
         """Store a manifest or index under `target`: a tag, or its own digest. Default is the reference's tag.
 
-        What it names must be there already. Raises `PushRefusedError`, `ImmutableTagError`, `AuthError`s.
+        What it names must be there already: `ContentMissingError`, after having waited for it if `patient`. Raises
+        `PushRefusedError`, `ImmutableTagError`, `AuthError`s.
         """
-        endpoint = self._endpoints.own(reference.host)
-        self._uploader.put_manifest(
-            endpoint, reference, raw, media_type, target or reference.tag or str(Digest.of(raw))
+        name = target or reference.tag or str(Digest.of(raw))
+        self._at(
+            reference.host,
+            lambda endpoint: self._uploader.put_manifest(endpoint, reference, raw, media_type, name, patient=patient),
         )
 
     def delete(self, reference: Reference) -> None:
         """Delete a manifest by digest (with all tags that point at it), or a tag where the registry can do that."""
-        endpoint = self._endpoints.own(reference.host)
+        self._at(reference.host, lambda endpoint: self._delete(endpoint, reference))
+
+    def _delete(self, endpoint: Endpoint, reference: Reference) -> None:
         repository = reference.repository
         path = f"/v2/{repository}/manifests/{reference.identifier}"
         scope = f"repository:{repository}:pull,push,delete"
@@ -211,17 +248,27 @@ class RegistryClient:
 
     # --- how ---
 
+    def _at(self, host: str, ask: Callable[[Endpoint], T]) -> T:
+        """`ask` the registry itself."""
+        try:
+            return ask(self._endpoints.own(host))
+        except OtherSchemeError:
+            return ask(self._endpoints.own(host))
+
     def _pull(self, reference: Reference, ask: Callable[[Endpoint], T]) -> T:
         """`ask` the mirror, then the registry itself; what the mirror said is told with the registry's error."""
         if not self._endpoints.has_mirror(reference.host):
-            return ask(self._endpoints.own(reference.host))
+            return self._at(reference.host, ask)
         try:
-            return ask(self._endpoints.mirror(reference.host))
+            try:
+                return ask(self._endpoints.mirror(reference.host))
+            except OtherSchemeError:
+                return ask(self._endpoints.mirror(reference.host))
         except (NetworkError, NotFoundError, AuthError, IntegrityError) as error:
             if isinstance(error, IntegrityError):
                 self._progress.warn(f"the mirror of `{reference.host}` is passed over: {error}")
             try:
-                return ask(self._endpoints.own(reference.host))
+                return self._at(reference.host, ask)
             except Error as final:
                 final.details = (*final.details, f"its mirror: {error}")
                 raise
@@ -270,7 +317,9 @@ class RegistryClient:
 
     def _list(self, host: str, repository: str, path: str, key: str, scope: str) -> list[str]:
         """All pages of a list: within the registry's origin, no page twice, bounded."""
-        endpoint = self._endpoints.own(host)
+        return self._at(host, lambda endpoint: self._pages(endpoint, host, repository, path, key, scope))
+
+    def _pages(self, endpoint: Endpoint, host: str, repository: str, path: str, key: str, scope: str) -> list[str]:
         found: dict[str, None] = {}
         seen: set[str] = set()
         while path and path not in seen and len(seen) < _MAX_PAGES:

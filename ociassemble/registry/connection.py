@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ociassemble.errors import Error
+from ociassemble.net import backoff
+from ociassemble.net.errors import CutError
 from ociassemble.net.redirect import unreachable_from
 from ociassemble.net.response import Response
 from ociassemble.net.url import join, origin, redact
@@ -12,7 +14,7 @@ from ociassemble.net.wire import Body, Wire
 from ociassemble.oci import mediatype
 from ociassemble.registry import errors
 from ociassemble.registry.auth import Authenticator
-from ociassemble.registry.endpoints import Endpoint
+from ociassemble.registry.endpoints import Endpoint, Endpoints, OtherSchemeError
 
 # OCI first; without these types registries convert, or say 404. One header: some proxies mishandle several.
 ACCEPT = ", ".join((mediatype.OCI_INDEX, mediatype.OCI_MANIFEST, mediatype.DOCKER_INDEX, mediatype.DOCKER_MANIFEST))
@@ -29,9 +31,10 @@ def push_scope(repository: str) -> str:
 class Connection:
     """A wire with an authenticator. `repository` is always the one at the endpoint, its prefix included."""
 
-    def __init__(self, wire: Wire, authenticator: Authenticator) -> None:
+    def __init__(self, wire: Wire, authenticator: Authenticator, endpoints: Endpoints) -> None:
         self.wire = wire
         self._authenticator = authenticator
+        self._endpoints = endpoints
 
     def send(
         self,
@@ -48,20 +51,25 @@ class Connection:
     ) -> Response:
         """One request; `target` is a path or an absolute URL. Any status is returned.
 
-        Credentials go along only where `target` is at the endpoint's own origin.
+        Credentials go along only where `target` is at the endpoint's own origin. Raises `OtherSchemeError` where the
+        endpoint's scheme was a guess, and wrong.
         """
         scopes = tuple(scopes)
         url = target if "://" in target else endpoint.base + target
         own = origin(url) == endpoint.origin
         previous = self._authenticator.header(endpoint, repository, scopes) if own else None
 
-        def ask(authorization: str | None) -> Response:
+        def ask(authorization: str | None, retry: bool | None = retry) -> Response:
             extra = {"Authorization": authorization} if authorization else {}
             return self.wire.request(
                 method, url, headers={**(headers or {}), **extra}, body=body, retry=retry, follow=follow
             )
 
-        response = ask(previous)
+        if own and not self._endpoints.proved(endpoint):
+            again = None if retry is False else lambda: ask(previous)
+            response = self._first(endpoint, lambda: ask(previous, retry=False), again)
+        else:
+            response = ask(previous)
         if not own or response.redirected:
             return response
         wants = response.status == 401 or (
@@ -78,6 +86,28 @@ class Connection:
             return response
         response.close()
         return ask(better)
+
+    def _first(
+        self, endpoint: Endpoint, once: Callable[[], Response], again: Callable[[], Response] | None
+    ) -> Response:
+        """The answer to the first request of all: it shows as well what the endpoint speaks."""
+        try:
+            response = once()
+        except CutError:
+            self._endpoints.prove(endpoint, understood=False)
+            if again is None:
+                raise
+            return again()
+        try:
+            # In answer to a HEAD a TLS server cannot say what was wrong.
+            self._endpoints.prove(endpoint, understood=response.status != 400)
+        except OtherSchemeError:
+            response.close()
+            raise
+        if response.status not in backoff.RETRYABLE or again is None:
+            return response
+        response.close()
+        return again()
 
     def location(self, endpoint: Endpoint, response: Response) -> str:
         """The absolute URL of the Location header: where to go on with an upload.

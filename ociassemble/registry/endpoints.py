@@ -19,6 +19,10 @@ class MirrorError(UsageError):
     code = "usage.registry-mirror"
 
 
+class OtherSchemeError(Exception):
+    """An endpoint of this machine turned out to speak TLS: `Endpoints.own` knows now, and it is asked once more."""
+
+
 class Endpoint(NamedTuple):
     """One server that speaks the distribution API."""
 
@@ -75,23 +79,49 @@ class Endpoints:
         return "/".join(part for part in (host, prefix, name) if part)
 
     def own(self, host: str) -> Endpoint:
-        """The registry itself. Asks it (without credentials) where the scheme is not a matter of course."""
+        """The registry itself. Asks it (without credentials) where nothing tells the scheme.
+
+        On this machine it is taken for http until the first real request was answered (`proved`, `prove`).
+        """
         name = HUB_API if host == DOCKER_HUB else host
         with self._lock:
             scheme = self._schemes.get(name)
-        if scheme is None:
+        if scheme is None and is_loopback(origin(f"https://{name}").host):
+            scheme = "http"
+        elif scheme is None:
             scheme = self._find_scheme(name)
-            with self._lock:
-                self._schemes[name] = scheme
+            self._found(name, scheme)
         base = f"{scheme}://{name}"
         where = origin(base)
         verified = scheme == "https" and not self._wire.is_insecure(where)
         return Endpoint(host, base, private=verified or is_loopback(where.host))
 
+    def proved(self, endpoint: Endpoint) -> bool:
+        """Whether it is known that the endpoint speaks its scheme. `OtherSchemeError`: it is the other one."""
+        scheme, _, name = endpoint.base.partition("://")
+        with self._lock:
+            known = self._schemes.get(name)
+        if known not in (None, scheme):
+            raise OtherSchemeError
+        return known is not None
+
+    def prove(self, endpoint: Endpoint, *, understood: bool) -> None:
+        """The endpoint gave its first answer; `understood` is False where it hung up, or called the request bad.
+
+        Then it is asked what it speaks, and `OtherSchemeError` says that that is TLS.
+        """
+        scheme, _, name = endpoint.base.partition("://")
+        found = scheme if understood or not self._speaks_tls(name) else "https"
+        self._found(name, found)
+        if found != scheme:
+            raise OtherSchemeError
+
+    def _found(self, name: str, scheme: str) -> None:
+        with self._lock:
+            self._schemes[name] = scheme
+
     def _find_scheme(self, name: str) -> str:
         secure = origin(f"https://{name}")
-        if is_loopback(secure.host):
-            return "https" if self._speaks_tls(name) else "http"
         if self._wire.is_insecure(secure):
             # Certificates are not checked, but what is encrypted is at least not read in passing.
             try:

@@ -50,6 +50,12 @@ class PushRefusedError(DestinationError):
     code = "destination.refused"
 
 
+class ContentMissingError(PushRefusedError):
+    """A registry did not take a manifest, because it does not have something that this names."""
+
+    code = "destination.content-missing"
+
+
 class ImmutableTagError(DestinationError):
     """A tag that exists and may not be moved."""
 

@@ -22,8 +22,10 @@ from ociassemble.progress import Progress, Task
 from ociassemble.registry import errors
 from ociassemble.registry.connection import ACCEPT, Connection, pull_scope, push_scope
 from ociassemble.registry.endpoints import Endpoint
+from ociassemble.registry.locations import Locations
 
 ATTEMPTS = 4
+_MOUNTS = 3  # repositories that are asked for a blob at most
 _STREAM = {"Content-Type": "application/octet-stream"}
 # Words for a session that is over or confused; a new one may do better.
 _SESSION_CODES = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"})
@@ -56,14 +58,22 @@ class _Sent:
 class Uploader:
     """The pushing half of `RegistryClient`. Thread-safe; one blob is uploaded to one repository once."""
 
-    def __init__(self, connection: Connection, progress: Progress, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        progress: Progress,
+        sleep: Callable[[float], None],
+        locations: Locations | None = None,
+    ) -> None:
         self._connection = connection
         self._progress = progress
         self._sleep = sleep
+        self._locations = locations
         self._lock = threading.Lock()
         self._busy: dict[tuple[str, str, str], threading.Lock] = {}
         self._opened: dict[tuple[str, str], bool] = {}
         self._no_mount: set[tuple[str, str]] = set()
+        self._unhelpful: set[str] = set()  # endpoints that did not mount what they were asked to
 
     def exists(self, endpoint: Endpoint, repository: str, descriptor: Descriptor, scope: str) -> bool:
         """HEAD: 200 and the right size, or 404. Any other status is an error."""
@@ -84,7 +94,9 @@ class Uploader:
                 push="push" in scope,
             )
 
-    def push(self, endpoint: Endpoint, reference: Reference, blob: Blob, mount_from: str) -> str:
+    def push(
+        self, endpoint: Endpoint, reference: Reference, blob: Blob, mount_from: str, *, absent: bool = False
+    ) -> str:
         """See `RegistryClient.push_blob`."""
         repository, descriptor = reference.repository, blob.descriptor
         key = (endpoint.base, repository, str(descriptor.digest))
@@ -92,19 +104,31 @@ class Uploader:
             busy = self._busy.setdefault(key, threading.Lock())
         label = f"{descriptor.digest.short} to {reference.name}"
         with busy, self._progress.task("upload", label, descriptor.size) as task:
-            task.outcome = self._push(endpoint, reference, blob, mount_from, task)
+            task.outcome = self._push(endpoint, reference, blob, mount_from, task, absent)
+            if self._locations is not None:
+                self._locations.seen(descriptor.digest, reference.host, repository)
             return task.outcome if task.outcome != "done" else "uploaded"
 
-    def _push(self, endpoint: Endpoint, reference: Reference, blob: Blob, mount_from: str, task: Task) -> str:
+    def _push(
+        self, endpoint: Endpoint, reference: Reference, blob: Blob, mount_from: str, task: Task, absent: bool
+    ) -> str:
         repository, descriptor = reference.repository, blob.descriptor
-        if self._is_there(endpoint, repository, descriptor):
-            return "exists"
+        sources, known = self._sources(reference, descriptor.digest, mount_from)
+        # What lies elsewhere and was never seen here is mounted at once: most likely the registry need not be asked.
+        asked = absent
+        if not asked and (known or not sources or endpoint.base in self._unhelpful):
+            if self._is_there(endpoint, repository, descriptor):
+                return "exists"
+            asked = True
         session = ""
-        host, _, source = mount_from.partition("/")
-        if source and host == reference.host and source != repository:
-            session = self._mount(endpoint, repository, descriptor, source)
+        for source in sources:
+            session = self._mount(endpoint, reference, descriptor, source)
             if session == "mounted":
                 return "mounted"
+            if session:
+                break
+        if not asked and self._is_there(endpoint, repository, descriptor):
+            return "exists"
         sent = _Sent(task)
         for attempt in range(1, ATTEMPTS + 1):
             session = session or self._begin(endpoint, reference)
@@ -122,6 +146,14 @@ class Uploader:
             self._sleep(backoff.delay(attempt, 0.5))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    def _sources(self, reference: Reference, digest: Digest, mount_from: str) -> tuple[list[str], bool]:
+        """Repositories of the same host to mount from; and whether the destination was seen to have the blob itself."""
+        known = self._locations.of(digest, reference.host) if self._locations is not None else ()
+        host, _, source = mount_from.partition("/")
+        named = (source,) if source and host == reference.host else ()
+        found = dict.fromkeys((*named, *known))
+        return [name for name in found if name != reference.repository][:_MOUNTS], reference.repository in known
+
     def _is_there(self, endpoint: Endpoint, repository: str, descriptor: Descriptor) -> bool:
         """`exists` where an answer that is neither yes nor no means: try to upload, that will tell."""
         try:
@@ -131,10 +163,20 @@ class Uploader:
         except (NetworkError, errors.DeniedError, errors.PushRefusedError):
             return False
 
-    def _mount(self, endpoint: Endpoint, repository: str, descriptor: Descriptor, source: str) -> str:
+    def _mount(self, endpoint: Endpoint, reference: Reference, descriptor: Descriptor, source: str) -> str:
         """Ask for the blob of another repository: "mounted", the URL of an upload session, or "" for neither."""
         if (endpoint.base, source) in self._no_mount:
             return ""
+        found = self._ask_to_mount(endpoint, reference.repository, descriptor, source)
+        if self._locations is not None and found == "mounted":
+            self._locations.seen(descriptor.digest, reference.host, source)
+        elif found != "mounted":
+            self._unhelpful.add(endpoint.base)
+            if self._locations is not None:
+                self._locations.gone(descriptor.digest, reference.host, source)
+        return found
+
+    def _ask_to_mount(self, endpoint: Endpoint, repository: str, descriptor: Descriptor, source: str) -> str:
         path = f"/v2/{repository}/blobs/uploads/?mount={descriptor.digest}&from={source}"
         # Of two scopes, some token servers look at the first only: the destination's.
         scopes = (push_scope(repository), pull_scope(source))
@@ -217,7 +259,16 @@ class Uploader:
             raise _Again(error)
         raise error
 
-    def put_manifest(self, endpoint: Endpoint, reference: Reference, raw: bytes, media_type: str, target: str) -> None:
+    def put_manifest(
+        self,
+        endpoint: Endpoint,
+        reference: Reference,
+        raw: bytes,
+        media_type: str,
+        target: str,
+        *,
+        patient: bool = True,
+    ) -> None:
         """See `RegistryClient.put_manifest`."""
         repository = reference.repository
         what = f"{reference.name}@{target}" if ":" in target else f"{reference.name}:{target}"
@@ -236,10 +287,13 @@ class Uploader:
                 response.close()
                 return
             said, error = self._connection.refusal(response, endpoint, repository, what=what, push=True)
+            unknown = "MANIFEST_BLOB_UNKNOWN" in said.codes or "MANIFEST_UNKNOWN" in said.codes
             # Registries made of several machines may not see yet what another one of them has just stored.
-            if "MANIFEST_BLOB_UNKNOWN" in said.codes and attempt < ATTEMPTS - 1:
+            if unknown and patient and attempt < ATTEMPTS - 1:
                 self._sleep(backoff.delay(attempt, 0.5))
                 continue
+            if unknown or (response.status == 404 and not patient):
+                raise errors.ContentMissingError(error.message, hint=error.hint, details=error.details)
             if 400 <= response.status < 500 and _immutable(" ".join((*said.codes, *said.words))):
                 if self._points_at(endpoint, repository, target, Digest.of(raw)):
                     return

@@ -117,6 +117,9 @@ class EngineDestination:
         self._wanted: frozenset[Digest] = frozenset()
         self.name = f"{chosen.engine.name}: {names[0]}"
 
+    def offer(self, blob: Blob) -> None:
+        pass  # nothing is far away
+
     def expect(self, node: Node) -> None:
         self.withdraw()
         child = select_platform(node, self._platform, str(self._names[0]))
@@ -186,6 +189,9 @@ class AlsoNamed:
         self._loaded = loaded
         self._reference = name
         self.name = f"{loaded.name.partition(':')[0]}: {name}"
+
+    def offer(self, blob: Blob) -> None:
+        pass  # nothing is far away
 
     def expect(self, node: Node) -> None:
         pass

@@ -29,8 +29,12 @@ from ociassemble.transports.protocols import Destination, Source
 if TYPE_CHECKING:
     from ociassemble.net.trust import Trust
     from ociassemble.net.wire import Wire
+    from ociassemble.oci.digest import Digest
     from ociassemble.registry.client import RegistryClient
+    from ociassemble.registry.locations import Locations
     from ociassemble.transports.members import Archive
+    from ociassemble.transports.remote import RemoteDestination
+    from ociassemble.transports.repository import Repository
 
 
 class PushOfflineError(OfflineError):
@@ -50,6 +54,10 @@ class Session:
         # Waiting for servers costs no CPU: more of it may go on at once than there are cores.
         self.transfers = options.jobs or max(4, self.jobs)
         self.prepared: set[Path] = set()  # folders whose host steps have been run
+        self.distrusted: set[Digest] = set()  # finished layers that were found elsewhere, and were not what they seemed
+        self._pushed: dict[Reference, RemoteDestination] = {}
+        self._repositories: dict[str, Repository] = {}
+        self._uploads = _pool.Background()
 
     # ------------------------------------------------------------------------------------ made once
 
@@ -99,6 +107,7 @@ class Session:
             trusted_realms=self.options.trusted_realms,
             insecure_credentials=self.options.insecure_credentials,
             progress=self.progress,
+            locations=self.locations,
         )
 
     def host_platform(self) -> Platform:
@@ -170,9 +179,36 @@ class Session:
                 f"`{text}` is in a registry, and `--offline` forbids to ask one",
                 hint="write to `-o oci:DIR` or `-o oci-archive:FILE`; `ociassemble copy` pushes it later",
             )
+        return self.pushed(location.reference, anew=True)
+
+    def pushed(self, reference: Reference, *, anew: bool = False) -> RemoteDestination:
+        """The tag of a registry that this run pushes to: one object with all that is known of it, until made `anew`."""
         from ociassemble.transports.remote import RemoteDestination
 
-        return RemoteDestination(self.registry, location.reference)
+        if anew or reference not in self._pushed:
+            self._pushed[reference] = RemoteDestination(
+                self.registry,
+                reference,
+                self.store,
+                repository=self.repository(reference),
+                background=self._uploads,
+            )
+        return self._pushed[reference]
+
+    def repository(self, reference: Reference) -> Repository:
+        """What this run knows of a registry's repository."""
+        from ociassemble.transports.repository import Repository
+
+        if reference.name not in self._repositories:
+            self._repositories[reference.name] = Repository(self.registry, reference)
+        return self._repositories[reference.name]
+
+    @cached_property
+    def locations(self) -> Locations:
+        """Which repositories are known to have a blob."""
+        from ociassemble.registry.locations import Locations
+
+        return Locations(lambda: self.store)
 
     def _archived(self, location: Location) -> Source:
         from ociassemble.transports.archive import OciArchiveSource

@@ -90,6 +90,9 @@ class ArchiveDestination:
             raise DestinationError(f"`{path}` is there, and is no file", hint="choose another name for the archive")
         _files.sweep(self._folder, _STAGE)
 
+    def offer(self, blob: Blob) -> None:
+        pass  # nothing is far away
+
     def expect(self, node: Node) -> None:
         self.withdraw()
         placed, self._size = place(self._pieces(node))

@@ -90,6 +90,9 @@ class LayoutDestination:
                 hint="choose a new folder, or an existing layout",
             )
 
+    def offer(self, blob: Blob) -> None:
+        pass  # nothing is far away
+
     def expect(self, node: Node) -> None:
         pass
 

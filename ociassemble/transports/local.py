@@ -79,6 +79,9 @@ class LocalDestination:
         self._reference = reference
         self.name = f"local:{reference}"
 
+    def offer(self, blob: Blob) -> None:
+        pass  # nothing is far away
+
     def expect(self, node: Node) -> None:
         pass
 

@@ -29,6 +29,13 @@ class Destination(Protocol):
 
     name: str
 
+    def offer(self, blob: Blob) -> None:
+        """A blob that will most likely come: it may be brought there in the background, or this may do nothing.
+
+        Before all else, from any thread, as often as one likes; never raises: what went wrong goes wrong in `put_blob`.
+        """
+        ...
+
     def expect(self, node: Node) -> None:
         """Told of all that will come, before any of it; refuses here what this place cannot hold."""
         ...
@@ -38,7 +45,7 @@ class Destination(Protocol):
         ...
 
     def put_manifest(self, descriptor: Descriptor, raw: bytes) -> None:
-        """Write a document by digest; all that it names is there already."""
+        """Write a document by digest; all that it names is there already. The outermost one may wait for `publish`."""
         ...
 
     def publish(self, descriptor: Descriptor, raw: bytes) -> None:

@@ -114,7 +114,7 @@ def test_a_token_is_renewed_before_it_ends(registry: ChaosRegistry, tokens: Toke
     clock.now += 20  # of 300 seconds, less than 30 are left
     one.resolve(image(registry))
     assert tokens.given == 2
-    assert len([request for request in registry.requests if "authorization" not in request.headers]) == 2  # and /v2/
+    assert len([request for request in registry.requests if "authorization" not in request.headers]) == 1
 
 
 def test_a_rejected_token_is_replaced_once(registry: ChaosRegistry, tokens: TokenServer, clock: Clock) -> None:
@@ -152,7 +152,9 @@ def test_a_mount_asks_for_both_repositories_the_destination_first(
 ) -> None:
     demand_bearer(registry, f"{tokens.url}/token")
     registry.on("POST", r".*mount=.*", Answer(202, headers=(("Location", "/v2/a/b/blobs/uploads/9"),)))
-    client(clock).push_blob(image(registry), blob_of(b"new"), f"{registry.host}/c/d")
+    one = client(clock)
+    one.push_blob(image(registry), blob_of(b"first"))  # from now on it is known how the registry wants to be asked
+    one.push_blob(image(registry), blob_of(b"new"), f"{registry.host}/c/d")
     scopes = [parse_qs(urlsplit(path).query)["scope"] for path in tokens.asked("GET")]
     assert ["repository:a/b:pull,push", "repository:c/d:pull"] in scopes
 
@@ -206,7 +208,7 @@ def test_other_schemes_are_named(registry: ChaosRegistry, clock: Clock) -> None:
 def test_a_401_without_a_challenge_is_looked_up(registry: ChaosRegistry, tokens: TokenServer, clock: Clock) -> None:
     registry.on("GET", "/v2/a/.*", Answer(401), registry.work)
     offer = f'Bearer realm="{tokens.url}/token",scope="repository:user/image:pull"'
-    registry.on("GET", "/v2/", Answer(), Answer(401, headers=(("WWW-Authenticate", offer),)))
+    registry.on("GET", "/v2/", Answer(401, headers=(("WWW-Authenticate", offer),)))
     client(clock).resolve(image(registry))
     assert tokens.asked() == ["GET /token?scope=repository:a/b:pull"]
 

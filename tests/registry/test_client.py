@@ -417,13 +417,29 @@ def test_pushes_do_not_go_to_the_mirror(registry: ChaosRegistry) -> None:
 
 def test_a_tls_registry_on_this_machine_is_recognised(registry: ChaosRegistry) -> None:
     # Go's server answers a request in clear like this; the client must then speak TLS (and fail here, at that).
-    registry.on("GET", "/v2/", Answer(400, b"Client sent an HTTP request to an HTTPS server."))
-    registry.add_image("1")
+    registry.on("*", "/v2/.*", Answer(400, b"Client sent an HTTP request to an HTTPS server."))
     with pytest.raises(NetworkError) as caught:
         client().resolve(image(registry))
     assert not isinstance(caught.value, UnreachableError)
-    assert registry.asked()[0] == "GET /v2/"
-    assert about_manifests(registry) == []
+    assert registry.asked() == ["GET /v2/a/b/manifests/1", "GET /v2/"]
+
+
+def test_the_first_request_tells_what_a_registry_on_this_machine_speaks(registry: ChaosRegistry) -> None:
+    registry.add_image("1")
+    one = client()
+    one.head(image(registry))
+    one.resolve(image(registry))
+    assert registry.asked() == ["HEAD /v2/a/b/manifests/1", "GET /v2/a/b/manifests/1"]
+
+
+def test_a_first_answer_that_is_bad_or_cut_does_not_make_it_tls(registry: ChaosRegistry) -> None:
+    registry.add_image("1")
+    for answer in (Answer(cut=-1), Answer(503)):
+        registry.on("GET", "/v2/a/.*", answer, registry.work)
+        assert client().resolve(image(registry))[1]
+    registry.on("GET", "/v2/a/.*", Answer(400))
+    with pytest.raises(NetworkError, match="400"):
+        client().resolve(image(registry))
 
 
 def test_another_host_is_never_asked_in_clear() -> None:
