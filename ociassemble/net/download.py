@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from ociassemble.content.store import Store
+from ociassemble.content.store import Ingest, Store
 from ociassemble.content.verify import SizeMismatchError
 from ociassemble.errors import Error, IntegrityError, NetworkError, NotFoundError, OfflineError
 from ociassemble.net.errors import AnswerError, CutError, TimedOutError
@@ -70,8 +70,9 @@ def fetch(
     """Bring the file `digest` into `store` and return its size in bytes; one that is there is not fetched again.
 
     The URLs are tried in their order until one has these bytes: the digest decides, not the place. A download that
-    breaks off goes on where it stopped. `size` None or negative: not known. Memory use does not depend on the size,
-    and whatever ends this early leaves nothing behind.
+    breaks off goes on where it stopped, also where that was an earlier run; one process or thread at a time fetches a
+    digest, and who waited for it fetches nothing. `size` None or negative: not known. Memory use does not depend on
+    the size.
     """
     have = store.size(digest)
     if have is not None and (size is None or size < 0 or have == size):
@@ -133,6 +134,27 @@ class _Download(NamedTuple):
         raise first
 
     def _one(self, url: str) -> tuple[Digest, int]:
+        digest = self.digest
+        if digest is None:
+            with self.store.ingest() as writer:
+                return self._into(writer, url, 0)
+        with self.store.resumable(digest) as part:
+            there = self.store.size(digest)  # another process may have brought it while we waited
+            if there is not None and (self.size is None or there == self.size):
+                return digest, there
+            if part.have and self.size is not None and part.have > self.size:
+                part.restart()
+            for begin in dict.fromkeys((part.have, 0)):  # it may be the bytes of the earlier run that are wrong
+                try:
+                    return self._into(part, url, begin)
+                except (IntegrityError, AnswerError) as error:
+                    if begin or isinstance(error, IntegrityError):
+                        part.restart()  # of no use to anyone
+                    if not begin:
+                        raise
+        raise AssertionError("from the first byte on it either works or fails")
+
+    def _into(self, writer: Ingest, url: str, begin: int) -> tuple[Digest, int]:
         headers = self.headers or (lambda url: {})
         own = headers(url)
 
@@ -141,14 +163,19 @@ class _Download(NamedTuple):
             response = self.wire.request(
                 "GET", url, headers={**own, **extra}, within=lambda there: headers(there) == own
             )
+            if offset and response.status == 416:  # it has not so many bytes, or knows no ranges: all of it, then
+                response.close()
+                return open_at(0)
             if response.status not in ((200, 206) if offset else (200,)):
                 raise self.wire.fail(response)
             return response
 
         check = self.check() if self.check is not None else None
-        with self.progress.task("download", self.label, self.size) as task, self.store.ingest() as writer:
+        with self.progress.task("download", self.label, self.size) as task:
+            if begin:
+                task.advance(begin)
             try:
-                for block in resuming(open_at, self.size, f"`{redact(url)}`"):
+                for block in resuming(open_at, self.size, f"`{redact(url)}`", begin):
                     if check is not None:
                         check.update(block)
                     writer.write(block)
@@ -161,16 +188,16 @@ class _Download(NamedTuple):
                 raise
 
 
-def resuming(open_at: Callable[[int], Response], size: int | None, what: str) -> Iterator[bytes]:
-    """The bytes of one file, from the beginning to its end, whatever the connection does.
+def resuming(open_at: Callable[[int], Response], size: int | None, what: str, begin: int = 0) -> Iterator[bytes]:
+    """The bytes of one file, from `begin` to its end, whatever the connection does.
 
     `open_at(offset)` asks for the rest from there on; its answer is 200 (then what is known is skipped) or 206. With
     `size` known, a longer file is a `SizeMismatchError` as soon as the byte too many arrives, and a shorter one
     counts as cut. `what` is for errors, with its backticks.
     """
     limit = MAX_UNSIZED if size is None else size
-    have = cuts = 0
-    while True:
+    have, cuts = begin, 0
+    while size is None or have < size or not have:
         before = have
         answer = open_at(have)  # what fails here has been retried by the wire already
         try:
