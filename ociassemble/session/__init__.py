@@ -14,25 +14,22 @@ from typing import TYPE_CHECKING, Literal
 
 from ociassemble import _pool
 from ociassemble.content.directory import DirectoryStore
-from ociassemble.content.memory import MemoryStore
 from ociassemble.errors import OfflineError, UsageError
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.progress import Progress
 from ociassemble.session.environment import Environment, Options, cache_folder
-from ociassemble.transports import layout_reader
-from ociassemble.transports.layout import FolderFiles, LayoutDestination, LayoutSource
-from ociassemble.transports.local import LocalDestination, LocalSource
 from ociassemble.transports.locate import ARCHIVES, BUNDLE, ENGINES, Location, locate
-from ociassemble.transports.protocols import Destination, Source
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # places that a run does not use cost it nothing
+    from ociassemble.content.store import Store
     from ociassemble.net.trust import Trust
     from ociassemble.net.wire import Wire
     from ociassemble.oci.digest import Digest
     from ociassemble.registry.client import RegistryClient
     from ociassemble.registry.locations import Locations
     from ociassemble.transports.members import Archive
+    from ociassemble.transports.protocols import Destination, Source
     from ociassemble.transports.remote import RemoteDestination
     from ociassemble.transports.repository import Repository
 
@@ -123,6 +120,8 @@ class Session:
     def open(self, location: Location, pull: str, *, kept: bool = True) -> Source:
         """The place at a location. `pull` is "always", "missing" or "never"."""
         if location.transport == "oci":
+            from ociassemble.transports.layout import LayoutSource
+
             return LayoutSource(Path(location.path), location.tag, location.digest)
         if location.transport in ARCHIVES:
             return self._archived(location)
@@ -137,12 +136,18 @@ class Session:
             )
         assert location.reference is not None
         if location.transport == "local":
+            from ociassemble.transports.local import LocalSource
+
             return LocalSource(self.store, location.reference)
         from ociassemble.transports.remote import RemoteSource
 
         # Offline, the store answers for tags as well: it remembers what each was when it was last asked for.
         policy = "never" if self.options.offline else pull
-        store = self.store if kept else MemoryStore()
+        store: Store = self.store
+        if not kept:
+            from ociassemble.content.memory import MemoryStore
+
+            store = MemoryStore()
         return RemoteSource(self.registry, location.reference, store, pull=policy)
 
     def destination(self, text: str, *, push: bool = True, names: Sequence[Reference] = ()) -> Destination:
@@ -160,20 +165,22 @@ class Session:
 
             return into_engine(self, (location.reference,), ENGINES[location.transport])[0]
         if location.transport == "oci":
+            from ociassemble.transports.layout import LayoutDestination
+
             destination = LayoutDestination(Path(location.path), location.tag)
             destination.prepare()
             return destination
         assert location.reference is not None
         if location.transport == "local":
             # A name by digest alone is kept by its digest: the store answers digests whatever names there are.
-            return LocalDestination(self.store, location.reference._replace(digest=None))
+            return self._local(location.reference._replace(digest=None))
         if location.reference.digest is not None:
             raise UsageError(
                 f"`{text}` has a digest; a destination is named by a tag",
                 hint=f"leave the digest away: `{location.reference._replace(digest=None)}`",
             )
         if not push:
-            return LocalDestination(self.store, location.reference)
+            return self._local(location.reference)
         if self.options.offline:
             raise PushOfflineError(
                 f"`{text}` is in a registry, and `--offline` forbids to ask one",
@@ -210,6 +217,11 @@ class Session:
 
         return Locations(lambda: self.store)
 
+    def _local(self, reference: Reference) -> Destination:
+        from ociassemble.transports.local import LocalDestination
+
+        return LocalDestination(self.store, reference)
+
     def _archived(self, location: Location) -> Source:
         from ociassemble.transports.archive import OciArchiveSource
         from ociassemble.transports.dockerarchive import DockerArchiveSource
@@ -241,8 +253,12 @@ class Session:
 
     def tags(self, text: str) -> list[str]:
         """The tags of a registry's repository; of a layout or an archive, the names of its images."""
+        from ociassemble.transports import layout_reader
+
         location = locate(text)
         if location.transport == "oci":
+            from ociassemble.transports.layout import FolderFiles
+
             return list(layout_reader.names_of(FolderFiles(Path(location.path))))
         if location.transport == BUNDLE:
             from ociassemble.transports.bundle import BundleArchive

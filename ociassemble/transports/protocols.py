@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ociassemble.content.blob import Blob
-from ociassemble.image.image import Node
-from ociassemble.oci.descriptor import Descriptor
-from ociassemble.oci.platform import Platform
+if TYPE_CHECKING:
+    from ociassemble.content.blob import Blob
+    from ociassemble.image.image import Node
+    from ociassemble.oci.descriptor import Descriptor
+    from ociassemble.oci.platform import Platform
 
 
 class Source(Protocol):
