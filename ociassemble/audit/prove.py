@@ -69,10 +69,18 @@ def prove(
         # An image that cannot start is not written: what else is wrong with it can wait.
         findings += known or ()
         findings += libraries.prove(table, process, execution, platform, lasting=known is None)
-    if execution.get("User", "") in ("", "0", "root", "0:0", "root:root"):
-        findings.append(
-            Finding("prove.root", "info", "the image starts as root", "`--user 65532` runs it as an ordinary user")
-        )
+    return plain((*findings, *about_user(execution)))
+
+
+def about_user(execution: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """The note on root."""
+    if execution.get("User", "") not in ("", "0", "root", "0:0", "root:root"):
+        return ()
+    return (Finding("prove.root", "info", "the image starts as root", "`--user 65532` runs it as an ordinary user"),)
+
+
+def plain(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Findings that can be printed and kept."""
     return tuple(item._replace(message=_plain(item.message), hint=_plain(item.hint)) for item in findings)
 
 

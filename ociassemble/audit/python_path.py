@@ -80,17 +80,24 @@ class Imports:
             names = self._table.listing(top.place)
             inner = self._table.find(f"/{top.place}/{name}")
             if not inner.problem and inner.item is not None and inner.item.kind == "directory":
-                if any(_is(item, "__init__") for item in self._table.listing(inner.place)):
+                if self._has(inner.place, "__init__"):
                     return inner.place, [f"/{inner.place}"]
                 portions.append(f"/{inner.place}")
             file = next((item for item in sorted(names) if _is(item, name)), None)
             if file is not None:
+                self._table.seen.add(f"{top.place}/{file}".lstrip("/"))
                 return f"{top.place}/{file}".lstrip("/"), []
         return (portions[0].strip("/"), portions) if portions else (None, [])
 
     def runnable(self, place: str) -> bool:
         """Whether a package has a `__main__`."""
-        return any(_is(name, "__main__") for name in self._table.listing(place))
+        return self._has(place, "__main__")
+
+    def _has(self, place: str, module: str) -> bool:
+        """Whether a module is a file of this folder."""
+        found = sorted(name for name in self._table.listing(place) if _is(name, module))
+        self._table.seen.update(f"{place}/{name}" for name in found[:1])
+        return bool(found)
 
 
 def _is(file: str, module: str) -> bool:

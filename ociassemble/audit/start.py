@@ -52,12 +52,19 @@ class _Unknown(Exception):
 
 
 def prove(
-    table: Table, command: Sequence[str], execution: Mapping[str, Any], platform: Platform
+    table: Table,
+    command: Sequence[str],
+    execution: Mapping[str, Any],
+    platform: Platform,
+    account: Account | None = None,
 ) -> tuple[list[Finding], Process | None]:
-    """Findings about the start command, and the process it becomes where that is known."""
+    """Findings about the start command, and the process it becomes where that is known.
+
+    `account` is whose process that is, where that was found out before.
+    """
     walk = _Walk(table, execution, platform)
     try:
-        process = walk.start(tuple(command))
+        process = walk.start(tuple(command), account)
     except Failed as failed:
         return [*walk.findings, failed.finding], None
     except _Unknown:
@@ -75,8 +82,8 @@ class _Walk:
         self._workdir = execution.get("WorkingDir") or "/"
         self._user = execution.get("User") or ""
 
-    def start(self, command: tuple[str, ...]) -> Process:
-        account = account_of(self._user, self._table)
+    def start(self, command: tuple[str, ...], known: Account | None) -> Process:
+        account = known or account_of(self._user, self._table)
         if account is None:
             raise _Unknown
         if isinstance(account, str):

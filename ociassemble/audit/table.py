@@ -52,6 +52,7 @@ class Table:
     ) -> None:
         self._mounted = (*_MOUNTED, *(posixpath.normpath(item).strip("/") for item in volumes))
         self.base, self._application = base, base + dependencies
+        self.seen: set[str] = set()  # real paths that were asked for, there or not: what a proof hangs on
         self.files = FileSystem()
         for number, layer in enumerate(layers):
             found = (item._replace(item=item.item._replace(layer=number)) for item in layer.members)
@@ -97,6 +98,11 @@ class Table:
 
         A relative one begins in the account's working directory, which the runtime has entered, whatever is above.
         """
+        found = self._find(path, account)
+        self.seen.add(found.place)
+        return found
+
+    def _find(self, path: str, account: Account | None) -> Found:
         paths = self.files.paths
         here, item = "", _ROOT
         if account is not None and not path.startswith("/"):
@@ -124,6 +130,7 @@ class Table:
             if found is None:
                 return Found(there, None, "mounted" if self._filled(there, todo) else "missing")
             if found.kind == "symlink":
+                self.seen.add(there)
                 hops += 1
                 if hops > _LINKS:
                     break

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ociassemble import _pool
 from ociassemble.audit.prove import VERSION, Finding, prove
@@ -16,7 +16,12 @@ from ociassemble.content.store import Store
 from ociassemble.image.image import Image, Layer
 from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
-from ociassemble.plan.locked import LockedFinding
+from ociassemble.plan.locked import LockedFinding, Verdict
+
+if TYPE_CHECKING:
+    from ociassemble.audit.table import Table
+    from ociassemble.image.contents import Contents
+    from ociassemble.plan.started import Started
 
 # What of the config's `config` object decides how a process starts and ends.
 _CONFIG = ("Entrypoint", "Cmd", "Env", "User", "WorkingDir", "StopSignal", "Volumes")
@@ -31,28 +36,56 @@ def proved(
     jobs: int,
     *,
     dependencies: int = 0,
-    known: Sequence[LockedFinding] | None = None,
+    locked: Verdict | None = None,
 ) -> tuple[Finding, ...]:
     """What `prove` finds about `layers` on top of `base`, started with this config.
 
-    The first `dependencies` of the layers are not the application's; `known` is what a lock says of these. It says
-    nothing about the environment: where that names folders of libraries, they are looked into all the same.
+    The first `dependencies` of the layers are not the application's; `locked` is what a lock says of these. It says
+    nothing about the environment: where that names folders of libraries, they are looked into all the same. With it,
+    only layers of the application are read where these let it (`audit.locked`).
     """
     if any(item.startswith("LD_LIBRARY_PATH=") for item in execution.get("Env") or ()):
-        known = None
+        locked = None
+    known = locked.findings if locked is not None else None
     key = _key(base, layers, execution, dependencies, known)
     raw = store.record("verdicts", key) if use_records else None
     found = _read(raw) if raw is not None else None
     if found is None:
-        from ociassemble.audit.table import Table
-        from ociassemble.layer.contents import layer_contents
+        from ociassemble.audit import locked as vouched
 
-        contents = _pool.each(lambda layer: layer_contents(layer, store), (*base.layers, *layers), jobs=jobs)
-        volumes = tuple(execution.get("Volumes") or ())
         told = None if known is None else [Finding(*item, lasting=True) for item in known]
-        found = prove(Table(contents, len(base.layers), dependencies, volumes), execution, base.platform, told)
+        if locked is not None and locked.started is not None and told is not None:
+            own = _contents(layers[dependencies:], store, jobs)
+            found = vouched.proved(locked.started, own, told, execution, base.platform)
+        if found is None:
+            table = _table(base, layers, execution, store, jobs, dependencies)
+            found = prove(table, execution, base.platform, told)
         store.put_record("verdicts", key, json.dumps(found).encode())
     return found
+
+
+def started(
+    base: Image, layers: Sequence[Layer], execution: Mapping[str, Any], store: Store, jobs: int, *, dependencies: int
+) -> Started | None:
+    """What a lock records of a start that was proved."""
+    from ociassemble.audit import locked as vouched
+
+    return vouched.started(_table(base, layers, execution, store, jobs, dependencies), execution, base.platform)
+
+
+def _table(
+    base: Image, layers: Sequence[Layer], execution: Mapping[str, Any], store: Store, jobs: int, dependencies: int
+) -> Table:
+    from ociassemble.audit.table import Table
+
+    contents = _contents((*base.layers, *layers), store, jobs)
+    return Table(contents, len(base.layers), dependencies, tuple(execution.get("Volumes") or ()))
+
+
+def _contents(layers: Sequence[Layer], store: Store, jobs: int) -> list[Contents]:
+    from ociassemble.layer.contents import layer_contents
+
+    return list(_pool.each(lambda layer: layer_contents(layer, store), layers, jobs=jobs))
 
 
 def _key(

@@ -28,6 +28,7 @@ from ociassemble.plan.locked import (
 )
 from ociassemble.project.settings import Settings
 from ociassemble.session import Session
+from ociassemble.session.proof import started_target
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
 from ociassemble.session.target import Planned, Target
@@ -69,7 +70,7 @@ def lock(request: BuildRequest, session: Session) -> tuple[Lock, Planned]:
         return built(plan, request, session)
 
     plan = healed(once, session.progress.warn)
-    return lock_of(plan, previous, pin_base=request.pin_base), plan
+    return lock_of(plan, previous, session, pin_base=request.pin_base), plan
 
 
 def write_lock(found: Lock, path: Path, *, check: bool) -> bool:
@@ -87,13 +88,13 @@ def write_lock(found: Lock, path: Path, *, check: bool) -> bool:
     return True
 
 
-def lock_of(plan: Planned, previous: Lock | None, *, pin_base: bool) -> Lock:
+def lock_of(plan: Planned, previous: Lock | None, session: Session, *, pin_base: bool) -> Lock:
     """The lock that records a built plan; `created` is the previous lock's where nothing else moved."""
-    platforms = {str(target.plan.platform): _locked(target, pin_base=pin_base) for target in plan.targets}
+    platforms = {str(target.plan.platform): _locked(target, session, pin_base=pin_base) for target in plan.targets}
     return Lock(created=plan.created, asked=plan.application.asked, platforms=platforms).after(previous)
 
 
-def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
+def _locked(target: Target, session: Session, *, pin_base: bool) -> LockedPlatform:
     image = target.base.image
     base: RegistryBase | DebianBase | None = None
     if pin_base:
@@ -115,6 +116,9 @@ def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
     diff_ids = tuple(made.layer.diff_id for made, _ in dependencies)
     # What else was found is about the application's own files, of which a lock says nothing.
     findings = tuple(LockedFinding(item.code, item.severity, item.message) for item in target.findings if item.lasting)
+    verdict = None
+    if base is not None:
+        verdict = Verdict(image.digest, diff_ids, command, findings, started_target(session, target))
     return LockedPlatform(
         facts=LockedFacts.of(target.base.facts)._replace(
             layout=Layout.of(target.base.facts, VERSION) if base is not None else None
@@ -132,7 +136,7 @@ def _locked(target: Target, *, pin_base: bool) -> LockedPlatform:
             )
             for made, plan in dependencies
         ),
-        verdict=Verdict(image.digest, diff_ids, command, findings) if base is not None else None,
+        verdict=verdict,
     )
 
 

@@ -15,6 +15,7 @@ from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts, NodeFacts, PythonFacts
 from ociassemble.plan.layout import Layout
 from ociassemble.plan.release import Release
+from ociassemble.plan.started import Started
 from ociassemble.plan.strict import Invalid, Object
 
 _FILENAME = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]+")
@@ -277,6 +278,7 @@ class Verdict(NamedTuple):
     dependencies: tuple[Digest, ...]  # diff_ids, in order
     command: tuple[str, ...]  # entrypoint and cmd
     findings: tuple[LockedFinding, ...] = ()
+    started: Started | None = None
 
     def document(self) -> dict[str, Any]:
         return {
@@ -284,6 +286,7 @@ class Verdict(NamedTuple):
             "dependencies": list(self.dependencies),
             "command": list(self.command),
             "findings": [item.document() for item in self.findings],
+            **({} if self.started is None else {"started": self.started.document()}),
         }
 
     @classmethod
@@ -294,6 +297,7 @@ class Verdict(NamedTuple):
                 source.digests("dependencies"),
                 source.texts("command"),
                 tuple(LockedFinding.read(item, where) for item, where in source.items("findings")),
+                Started.read(source.take("started"), source.at("started")) if source.has("started") else None,
             )
 
 

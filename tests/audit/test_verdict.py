@@ -15,7 +15,7 @@ from ociassemble.layer.contents import Recorder, layer_contents
 from ociassemble.layer.entry import Entry, constant
 from ociassemble.layer.writer import LayerWriter
 from ociassemble.oci.digest import Digest
-from ociassemble.plan.locked import LockedFinding
+from ociassemble.plan.locked import LockedFinding, Verdict
 from ociassemble.testing.images import image, layer, program
 from tests.debian_archive import elf
 from tests.hostile.test_elf import made
@@ -137,7 +137,10 @@ def test_a_lock_knows_what_its_dependencies_lack() -> None:
 
     def said(known: list[LockedFinding] | None = None, **more: Any) -> list[tuple[str, bool]]:
         execution = {"Cmd": ["/start"], "User": "1", **more}
-        found = proved(base, [dependency, application], execution, MemoryStore(), True, 1, dependencies=1, known=known)
+        locked = None if known is None else Verdict(base.digest, (dependency.diff_id,), ("/start",), tuple(known))
+        found = proved(
+            base, [dependency, application], execution, MemoryStore(), True, 1, dependencies=1, locked=locked
+        )
         return sorted((item.message.split("`")[1], item.lasting) for item in found)
 
     assert said() == [("no-dep.so", True), ("no-own.so", False)]
