@@ -12,7 +12,7 @@ import click
 from ociassemble.cli import results
 from ociassemble.cli.command import Command
 from ociassemble.cli.request import asking, request, shaping
-from ociassemble.cli.start import session
+from ociassemble.cli.start import naming_all, session
 from ociassemble.cli.types import format_option
 
 _FILE = click.Path(path_type=Path)
@@ -90,7 +90,8 @@ def build(
             return
         from ociassemble.build import build as run
 
-        result = run(asked, this, known)
+        with naming_all(asked, this):
+            result = run(asked, this, known)
         from ociassemble.cli.shown import buildx_document, image_id, result_document, result_lines
 
         if console.options.verbose:

@@ -25,14 +25,30 @@ from ociassemble.cli.types import format_option
     help="Let versions move: all, or those of NAME.",
 )
 @click.option("--check", is_flag=True, help="Fail if the lock would change; write nothing.")
+@click.option("--missing", is_flag=True, help="Print what the store lacks of the lock there is; write nothing.")
 @format_option
 @click.pass_context
-def lock(ctx: click.Context, /, no_base: bool, upgrade: tuple[str, ...], check: bool, form: str, **given: Any) -> None:
+def lock(
+    ctx: click.Context,
+    /,
+    no_base: bool,
+    upgrade: tuple[str, ...],
+    check: bool,
+    missing: bool,
+    form: str,
+    **given: Any,
+) -> None:
     """Write APP's ociassemble.lock: base, packages and dependency layers by digest.
 
     Versions of packages stay as they are in the lock that is there, where they still fit; the base is resolved anew.
     `[build] run` of the settings is run first, as for a build: what it makes is part of what is proved.
     """
+    if missing:
+        from ociassemble.operations.missing import wants_of
+
+        with session(ctx) as (this, console):
+            console.result(wants_of(this, request(given)).dump().decode().rstrip("\n"))
+        return
     from ociassemble.operations.building import lock as make
     from ociassemble.operations.building import write_lock
     from ociassemble.session.steps import Steps

@@ -8,7 +8,7 @@ import click
 
 from ociassemble.cli.command import Command
 from ociassemble.cli.request import request
-from ociassemble.cli.start import changes, session
+from ociassemble.cli.start import changes, naming_all, session
 from ociassemble.cli.types import Image
 
 
@@ -45,6 +45,7 @@ def run(
             from ociassemble.build import build
 
             asked = request({"app": Path(image), "base": base, "platform": (platform,) if platform else ()})
-            image = f"local:{build(asked, this).written[0].line}"
+            with naming_all(asked, this):
+                image = f"local:{build(asked, this).written[0].line}"
         added = {key: value for key, value in changes(env, "--env").items() if value is not None}
         return start(this, image, port=port, args=args, env=added, platform=platform, runtime=runtime)

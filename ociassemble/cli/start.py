@@ -10,11 +10,12 @@ import click
 
 from ociassemble.cli.command import Globals, globals_of
 from ociassemble.cli.console import Console, console
-from ociassemble.errors import UsageError
+from ociassemble.errors import NotFoundError, OfflineError, UsageError
 
 if TYPE_CHECKING:  # help and usage errors do not wait for what builds images
     from ociassemble.session import Session
     from ociassemble.session.environment import Options
+    from ociassemble.session.request import BuildRequest
 
 _OPEN_FILES = 8192
 
@@ -27,7 +28,25 @@ def session(ctx: click.Context) -> Iterator[tuple[Session, Console]]:
 
     _allow_open_files()
     with console(ctx) as shown:
-        yield Session(Environment.of_process(), options(globals_of(ctx)), shown.progress), shown
+        this = Session(Environment.of_process(), options(globals_of(ctx)), shown.progress)
+        try:
+            yield this, shown
+        finally:
+            this.close()
+
+
+@contextmanager
+def naming_all(request: BuildRequest, this: Session) -> Iterator[None]:
+    """Under `--offline`, an error about one thing that a build lacks becomes one about everything (OFFLINE-5)."""
+    try:
+        yield
+    except (OfflineError, NotFoundError) as error:
+        from ociassemble.operations.missing import completed
+
+        found = completed(error, request, this)
+        if found is error:
+            raise
+        raise found from error
 
 
 def _allow_open_files() -> None:

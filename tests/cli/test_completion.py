@@ -59,7 +59,7 @@ def in_bash(scene: Scene, line: str) -> list[str]:
     ("line", "expected"),
     [
         ("ociassemble compl", ["completion"]),
-        ("ociassemble bu", ["build"]),
+        ("ociassemble bui", ["build"]),
         ("ociassemble build --healthcheck-st", ["--healthcheck-start-period", "--healthcheck-start-interval"]),
         ("ociassemble build --kind py", ["python"]),
         ("ociassemble build --base distroless/py", ["distroless/python3"]),

@@ -1,0 +1,107 @@
+"""`bundle save`, `bundle load`, `bundle list`: all that a build needs in one file, for a site without a network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ociassemble.cli.command import Command, Group
+from ociassemble.cli.request import asking, request
+from ociassemble.cli.start import session
+from ociassemble.cli.types import format_option
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group(cls=Group)
+def bundle() -> None:
+    """Everything a locked build needs in one OCI archive: carried where there is no network, and loaded there."""
+
+
+@bundle.command(cls=Command)
+@asking
+@click.option("-o", "--output", required=True, type=_FILE, metavar="FILE", help="The bundle to write.")
+@click.option("--wants", type=_FILE, metavar="FILE", help="What `lock --missing` wrote inside, instead of an APP.")
+@click.option("--since", default="", metavar="OLD", help="Leave out what the bundle OLD has.")
+@click.option("--split", metavar="SIZE", help="In parts of SIZE (700M, 4G): FILE.001, FILE.002, ...")
+@click.option("--with-tool", is_flag=True, help="The wheels of ociassemble itself as well.")
+@click.option("--contents", type=_FILE, metavar="FILE", help="Write a list of everything in it.")
+@format_option
+@click.pass_context
+def save(
+    ctx: click.Context,
+    /,
+    output: Path,
+    wants: Path | None,
+    since: str,
+    split: str | None,
+    with_tool: bool,
+    contents: Path | None,
+    form: str,
+    **given: Any,
+) -> None:
+    """Write a bundle of what APP's lock names: base image, packages, the lock itself."""
+    from ociassemble.operations import bundle_list, bundles
+    from ociassemble.transports.parts import parse_size
+
+    size = parse_size(split) if split is not None else None
+    with session(ctx) as (this, console):
+        asked = replace(request(given), writes=(output, *((contents,) if contents is not None else ())))
+        if wants is not None:
+            from ociassemble.operations.wanted import save_wanted
+
+            done = save_wanted(this, wants, output, since=since, split=size, tool=with_tool)
+        else:
+            done = bundles.save(this, asked, output, since=since, split=size, tool=with_tool)
+        if contents is not None:
+            bundles.write_contents(contents, bundle_list.text(done.bundle))
+        if form == "json":
+            files = [{"filename": item.filename, "sha256": item.digest.hex, "size": item.size} for item in done.parts]
+            listed = bundle_list.document(done.bundle)
+            console.result_json({"bundle": str(output), "size": done.size, "parts": files, **listed})
+            return
+        left = f", {done.left_out} blobs are in the older one" if since else ""
+        pieces = f" in {len(done.parts)} parts" if done.parts else ""
+        this.progress.info(f"{output}: {done.size:,} bytes{pieces}, {len(done.bundle.files)} files{left}")
+        console.result(f"bundle:{output}@{done.bundle.digest}")
+
+
+@bundle.command(cls=Command)
+@click.argument("file", nargs=-1, required=True)
+@click.option("--to", default="", metavar="REGISTRY/PREFIX", help="Into a registry, instead of the store.")
+@format_option
+@click.pass_context
+def load(ctx: click.Context, /, file: tuple[str, ...], to: str, form: str) -> None:
+    """Load the bundle FILE (or its parts) into the store; builds with --offline find everything there."""
+    from ociassemble.operations.bundle_load import load as run
+    from ociassemble.operations.bundle_load import one_of
+
+    with session(ctx) as (this, console):
+        found = run(this, one_of(file), to)
+        if form == "json":
+            from ociassemble.cli.shown import written_document
+
+            console.result_json({"bundle": str(found.bundle.digest), **written_document(found.written)})
+            return
+        console.written(found.written)
+
+
+@bundle.command("list", cls=Command)
+@click.argument("file", nargs=-1, required=True)
+@format_option
+@click.pass_context
+def list_(ctx: click.Context, /, file: tuple[str, ...], form: str) -> None:
+    """Show everything that is in the bundle FILE: name, version, size, sha256, licence."""
+    from ociassemble.operations import bundle_list
+    from ociassemble.operations.bundle_load import one_of, opened
+
+    with session(ctx) as (this, console):
+        found = opened(this, one_of(file))
+        if form == "json":
+            console.result_json(bundle_list.document(found))
+            return
+        for line in bundle_list.text(found).splitlines():
+            console.result(line)

@@ -1,0 +1,152 @@
+"""`bundle load`: what a bundle has into the store, or into a registry (specs/behaviour/bundle.md, BUNDLE-20 on).
+
+A bundle is read as if a registry that lies had sent it: each blob is hashed on its way in and cut off at the size that
+its descriptor states; what nothing names is not looked at; what is missing is told before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from ociassemble.base.debian import remembered
+from ociassemble.content.blob import Blob
+from ociassemble.content.directory import DirectoryStore
+from ociassemble.errors import Error, NotFoundError, UsageError
+from ociassemble.image.image import Node
+from ociassemble.oci import _wire
+from ociassemble.oci.platform import Platform
+from ociassemble.oci.reference import DEFAULT_TAG, Reference
+from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.strict import Invalid
+from ociassemble.session import Session
+from ociassemble.transports import parts
+from ociassemble.transports.bundle import Bundle, BundleArchive, BundleFormatError, read_bundle, understood
+from ociassemble.transports.local import LocalDestination
+from ociassemble.transports.protocols import Written
+from ociassemble.transports.remote import remember
+from ociassemble.transports.transfer import write
+
+PLACES = ("docker://", "oci:", "oci-archive:", "local:")  # a bundle may also be where images are
+_SHOWN = 20
+
+
+class BundleIncompleteError(NotFoundError):
+    """A bundle stands upon an older one whose content is not here."""
+
+    code = "not-found.bundle-content"
+
+
+class Loaded(NamedTuple):
+    """What was loaded, and where to."""
+
+    bundle: Bundle
+    written: tuple[Written, ...]
+
+
+def load(session: Session, place: str, to: str = "") -> Loaded:
+    """The bundle at `place` (a file, one of its parts, or where images are) into the store, or to `to`.
+
+    `to` is a registry and a prefix, "registry.example/mirror". Raises `BundleFormatError`, `BundleIncompleteError`.
+    """
+    bundle = opened(session, place)
+    root = _whole(bundle, place, session.store)
+    if to:
+        return Loaded(bundle, tuple(_pushed(session, bundle, root, to.rstrip("/"))))
+    destination = LocalDestination(session.store, Reference.parse(f"localhost/bundles/{bundle.name}:{bundle.digest.short}"))
+    done = write(root, destination, progress=session.progress, jobs=session.jobs)
+    _remember(session, bundle)
+    return Loaded(bundle, (done,))
+
+
+def one_of(places: Sequence[str]) -> str:
+    """The one bundle that `places` are: a file, or parts of one as a shell lists them (`FILE.0*`)."""
+    stems = {parts.stem(place) for place in places}
+    if len(places) > 1 and (len(stems) > 1 or not all(parts.is_part(place) for place in places)):
+        raise UsageError("several bundles were named", hint="load them one after another, an older one first")
+    return places[0]
+
+
+def opened(session: Session, place: str) -> Bundle:
+    """The bundle at `place`; its documents were verified, its blobs are closed."""
+    if place.startswith(PLACES):
+        return understood(session.source(place).read(), place)
+    return read_bundle(BundleArchive(place.removeprefix("bundle:")))
+
+
+def _whole(bundle: Bundle, place: str, store: DirectoryStore) -> Node:
+    """The graph, with blobs that a delta left out taken from the store; an error that names what is nowhere."""
+    if place.startswith(PLACES):
+        return bundle.root
+    archive = BundleArchive(place.removeprefix("bundle:"))
+    missing: dict[str, int] = {}
+
+    def one(blob: Blob) -> Blob:
+        digest, size = blob.descriptor.digest, blob.descriptor.size
+        if archive.has(digest, size):
+            return blob
+        if store.size(digest) != size:
+            missing[str(digest)] = size
+        return replace(blob, source=lambda: store.open(digest))
+
+    def node(here: Node) -> Node:
+        return replace(here, blobs=tuple(map(one, here.blobs)), children=tuple(map(node, here.children)))
+
+    root = node(bundle.root)
+    if missing:
+        names = {str(file.digest): file.filename for file in bundle.files}
+        details = [f"{names.get(digest, digest)}: {size:,} bytes" for digest, size in sorted(missing.items())]
+        older = f"it completes the bundle {bundle.since}" if bundle.since else "it was cut off, or never whole"
+        raise BundleIncompleteError(
+            f"{len(missing)} blobs ({sum(missing.values()):,} bytes) of `{place}` are neither in it nor in the store",
+            details=[*details[:_SHOWN], *([f"and {len(details) - _SHOWN} more"] if len(details) > _SHOWN else [])],
+            hint=f"{older}: load that first" if bundle.since else f"{older}: copy it anew",
+        )
+    return root
+
+
+def _pushed(session: Session, bundle: Bundle, root: Node, prefix: str) -> Iterator[Written]:
+    """The base where `--registry-mirror HOST=PREFIX` looks for it, and the whole bundle beside it."""
+    places = {}
+    if bundle.base is not None:
+        base = next(child for child in root.children if child.descriptor.digest == bundle.base.descriptor.digest)
+        places[f"{prefix}/{_base_place(bundle)}"] = base
+    places[f"{prefix}/bundles/{bundle.name}:{DEFAULT_TAG}"] = root
+    for text, node in places.items():
+        yield write(node, session.destination(text), progress=session.progress, jobs=session.transfers)
+
+
+def _base_place(bundle: Bundle) -> str:
+    if not bundle.base_name:
+        return f"bundles/{bundle.name}-base:{DEFAULT_TAG}"
+    named = Reference.parse(bundle.base_name)
+    return f"{named.repository}:{named.tag or DEFAULT_TAG}"
+
+
+def _remember(session: Session, bundle: Bundle) -> None:
+    """What the names of unpinned bases are from now on, where nobody may be asked: told, for nothing else says it."""
+    say = session.progress.info
+    if bundle.base_name and bundle.base is not None:
+        named = Reference.parse(bundle.base_name)
+        if named.digest is None:
+            remember(session.store, named, bundle.base.descriptor.digest)
+            say(f"offline, `{named}` is {bundle.base.descriptor.digest} from now on: the bundle says so")
+    for recipe, platform, packages in _pins(session.store, bundle):
+        remembered.remember(session.store, recipe, platform, packages)
+        say(f"offline, `distroless/{recipe}` for {platform} is made of {len(packages)} packages that the bundle names")
+
+
+def _pins(store: DirectoryStore, bundle: Bundle) -> Iterator[tuple[str, Platform, tuple[DebianPackage, ...]]]:
+    for file in bundle.files:
+        if file.kind != "pins":
+            continue
+        with store.open_seekable(file.digest) as stream:
+            raw = stream.read(_wire.MAX_DOCUMENT + 1)
+        try:
+            document = _wire.parse(raw, f"`{file.filename}`")
+            recipe, platforms = str(document["recipe"]), dict(document["platforms"])
+            found = [(recipe, Platform.parse(name), remembered.parse(item)) for name, item in platforms.items()]
+        except (KeyError, ValueError, TypeError, Invalid, Error) as error:
+            raise BundleFormatError(f"the bundle's `{file.filename}` is not as it should be: {error}") from error
+        yield from found
