@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, BinaryIO, Protocol
 
 from ociassemble.content._streams import (
@@ -32,6 +33,7 @@ __all__ = [
     "codec",
     "encoder",
     "inflate",
+    "inflate_whole",
     "open_reader",
     "parse",
     "sniff",
@@ -91,6 +93,7 @@ def encoder(codec: Codec) -> Encoder:
     return _Plain()
 
 
+@cache
 def _zlib() -> Any:
     from zlib_ng import zlib_ng
 
@@ -276,6 +279,26 @@ def inflate(
         raise CompressionError(f"{what} unpacks to {'more' if left < 0 else 'less'} than its {size} bytes")
     if value != crc32:
         raise CompressionError(f"{what} has the checksum {value:08x}, not {crc32:08x}")
+
+
+def inflate_whole(
+    data: bytes, size: int, crc32: int, what: str = "the deflate stream", *, stored: bool = False
+) -> bytes:
+    """The same for a small member at once: `data` is all of it."""
+    zlib = _zlib()
+    if stored:
+        plain = data
+    else:
+        decoder = zlib.decompressobj(-15)
+        try:
+            plain = decoder.decompress(data, size + 1)
+        except (zlib.error, MemoryError) as error:
+            raise CompressionError(f"{what} is damaged: {error}") from error
+        if not decoder.eof or decoder.unused_data:
+            plain = b""
+    if len(plain) == size and zlib.crc32(plain) == crc32:
+        return plain
+    return b"".join(inflate(iter((data,)), size, crc32, what, stored=stored))  # which says what is wrong with it
 
 
 def _inflated(chunks: Iterable[bytes], size: int, what: str) -> Iterator[bytes]:

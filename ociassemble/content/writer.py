@@ -36,7 +36,8 @@ class CompressingWriter:
         self._passed = passed
         self._encoder = compress.encoder(codec)
         self._block = codec.block or _PLAIN_BLOCK
-        self._buffer = bytearray()
+        self._parts: list[bytes | memoryview] = []  # of the next block; all but the first are small, or it is full
+        self._held = 0  # bytes of them
         self._before = b""
         self._jobs = max(1, jobs)
         self._encoding: ThreadPoolExecutor | None = None
@@ -47,19 +48,17 @@ class CompressingWriter:
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         """Take plain bytes; how they are split over calls changes nothing."""
-        if len(data) > self._block:
-            for start in range(0, len(data), self._block):
-                self.write(memoryview(data)[start : start + self._block])
-            return len(data)
-        self._buffer += data
-        if len(self._buffer) >= self._block:
-            self._flush()
-        return len(data)
+        part = data if isinstance(data, bytes) else bytes(data)
+        self._parts.append(part)
+        self._held += len(part)
+        if self._held >= self._block:
+            self._cut()
+        return len(part)
 
     def finish(self) -> None:
         """Write what is left, and the end of the stream."""
-        self._submit(bytes(self._buffer), last=True)
-        self._buffer.clear()
+        self._submit(b"".join(self._parts), last=True)
+        self._parts.clear()
         while self._pending:
             self._pending.popleft().result()
         self.close()
@@ -77,11 +76,17 @@ class CompressingWriter:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _flush(self) -> None:
-        with memoryview(self._buffer) as view:
-            block = bytes(view[: self._block])
-        del self._buffer[: self._block]
-        self._submit(block, last=False)
+    def _cut(self) -> None:
+        """Submit the blocks that are full. What was written is copied once, into its block."""
+        *parts, end = self._parts
+        rest = memoryview(end)
+        missing = self._block - (self._held - len(rest))
+        while len(rest) >= missing:
+            block = b"".join((*parts, rest[:missing]))
+            rest, missing, parts = rest[missing:], self._block, []
+            self._submit(block, last=False)
+        self._parts = [rest] if rest else []
+        self._held = len(rest)
 
     def _submit(self, block: bytes, *, last: bool) -> None:
         before, self._before = self._before, block
@@ -132,18 +137,28 @@ class Written(NamedTuple):
 class BlobWriter:
     """A layer on its way into a store: takes the tar, keeps the compressed blob, and knows the digests of both.
 
+    `advanced` is told how many bytes of the tar are done, block by block, from another thread.
+
     Use it as a context manager around the tar's writing; without `finish` nothing is kept.
     """
 
-    def __init__(self, ingest: Ingest, codec: Codec, *, jobs: int) -> None:
+    def __init__(
+        self, ingest: Ingest, codec: Codec, *, jobs: int, advanced: Callable[[int], object] | None = None
+    ) -> None:
         self._ingest = ingest
         self._hash = hashlib.sha256()
         self._tar_size = 0
-        self._writer = CompressingWriter(ingest.write, codec, jobs=jobs, passed=self._hash.update)
+        self._writer = CompressingWriter(ingest.write, codec, jobs=jobs, passed=self._passed)
+        self._advanced = advanced
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
-        self._tar_size += len(data)
         return self._writer.write(data)
+
+    def _passed(self, block: bytes) -> None:
+        self._hash.update(block)
+        self._tar_size += len(block)
+        if self._advanced is not None:
+            self._advanced(len(block))
 
     def finish(self, expected: Digest | None = None) -> Written:
         """Keep the blob (if it has the `expected` digest, where one is given)."""

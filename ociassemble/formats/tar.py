@@ -6,6 +6,8 @@ The writer is a grammar without state: `header(...)`, the content, `padding(size
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import Literal
 
 from ociassemble.formats import _pax
@@ -23,6 +25,7 @@ _TYPEFLAG = {"file": b"0", "hardlink": b"1", "symlink": b"2", "directory": b"5"}
 _PAX_NAME = b"././@PaxHeader"  # the name older readers would give the records; constant, so that it says nothing
 _OCTAL_SIZE = 8 << 30  # bytes; sizes from here on need a PAX record
 _OCTAL_ID = 1 << 21
+_ODD = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|\0")  # what `check_path` refuses, but for lengths
 
 
 def header(
@@ -33,6 +36,34 @@ def header(
     `path` is relative and normalised, without trailing slash; `size` is in bytes and 0 but for files; `target` is
     the text of a symlink or the path a hardlink shares.
     """
+    if kind == "file" and len(path) <= 100 and path.isascii() and 0 <= size < _OCTAL_SIZE and not _ODD.search(path):
+        return _plain(path.encode("ascii"), size, mode, uid, gid) or _any(path, kind, mode, size, target, uid, gid)
+    return _any(path, kind, mode, size, target, uid, gid)
+
+
+def _plain(name: bytes, size: int, mode: int, uid: int, gid: int) -> bytes | None:
+    """The block of a file with nothing unusual about it, as nearly all are; None where an owner or mode is."""
+    frame = _frame(mode, uid, gid)
+    if frame is None:
+        return None
+    digits = b"%011o" % size
+    front, middle, back, total = frame
+    return b"%b%b%b%b%06o\0 %b" % (
+        name.ljust(100, b"\0"), front, digits, middle, total + sum(name) + sum(digits), back
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _frame(mode: int, uid: int, gid: int) -> tuple[bytes, bytes, bytes, int] | None:
+    """What stands before the size, between size and checksum, and after it; and the sum of all that."""
+    if not 0 <= uid < _OCTAL_ID or not 0 <= gid < _OCTAL_ID or not 0 <= mode <= 0o7777:
+        return None
+    block = _ustar(b"", b"", _TYPEFLAG["file"], mode=mode, size=0, uid=uid, gid=gid)
+    parts = block[100:124], block[135:148], block[156:]
+    return *parts, sum(map(sum, parts)) + 8 * 0x20
+
+
+def _any(path: str, kind: Kind, mode: int, size: int, target: str, uid: int, gid: int) -> bytes:
     records: list[tuple[str, bytes]] = []
     encoded = _encode(path, "path")
     check_path(path)

@@ -35,6 +35,7 @@ MAX_DIRECTORY = 64 << 20  # bytes of central directory, which is held in memory
 MAX_RATIO = 200  # unpacked : packed, of a member or of the archive, once it is over RATIO_FROM bytes
 RATIO_FROM = 64 << 20
 BLOCK = 1 << 18  # bytes a read
+_AHEAD = 64 << 10  # bytes read at once where less is asked for: headers and small members lie close together
 
 _DEFLATE_LIMIT = 1032  # no deflate stream unpacks to more than so many times its size
 
@@ -73,6 +74,7 @@ class ZipReader:
         self._stream = stream
         self._size = size
         self._blame = records.Blame(label)
+        self._window, self._from = b"", 0  # bytes read ahead, and where in the archive they begin
         start, end, count = self._find_directory()
         members = self._read_directory(start, end, count)
         if found := clash(member.name for member in members):
@@ -81,6 +83,7 @@ class ZipReader:
         members.sort(key=lambda member: member.offset)
         self.entries: tuple[ZipEntry, ...] = tuple(self._walk(members, start))
         self._check_ratio()
+        self._window = b""
 
     def raw(self, entry: ZipEntry) -> Iterator[bytes]:
         """The compressed bytes of `entry`, in blocks."""
@@ -90,6 +93,10 @@ class ZipReader:
             offset += len(block)
             left -= len(block)
             yield block
+
+    def whole(self, entry: ZipEntry) -> bytes:
+        """The compressed bytes of a small `entry`, at once."""
+        return self._read(entry.data_offset, entry.compressed_size)
 
     def _find_directory(self) -> tuple[int, int, int]:
         """Start and end of the central directory, and how many entries it has."""
@@ -226,10 +233,18 @@ class ZipReader:
 
     def _read(self, offset: int, size: int) -> bytes:
         """Exactly `size` bytes at `offset`; a raw stream may need several reads."""
+        begin = offset - self._from
+        if begin >= 0 and begin + size <= len(self._window):
+            return self._window[begin : begin + size]
         if offset < 0 or offset + size > self._size:
             self._blame.fail("is cut off")
         self._stream.seek(offset)
-        data = exactly(self._stream.read, size)
+        if size > _AHEAD:
+            data = exactly(self._stream.read, size)
+        else:
+            # Two members that are next to each other are one read, and so are most of those that follow.
+            self._window, self._from = exactly(self._stream.read, min(_AHEAD, self._size - offset)), offset
+            data = self._window[:size]
         if len(data) != size:
             self._blame.fail("is cut off")
         return data

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ociassemble.errors import Error, FormatError
@@ -35,6 +36,8 @@ _LOADER = re.compile(r"(?:.*/)?ld(?:64|-linux[^/]*|-[0-9][^/]*)?\.so[^/]*")
 _FOLDERS = re.compile(rb"(?:/[A-Za-z0-9_./+-]{1,200}/\0){2,16}")
 _SOURCES = re.compile(r"(?!(?:.*/)?(?:node_modules|site-packages|dist-packages|lib/python3[^/]*)/).*\.(?:py|[cm]?js)")
 # What a program names that ends itself when it is told to, or leaves that to its server.
+_SOURCE_ENDINGS = (".py", ".js", ".cjs", ".mjs")
+_TEXT_ENDINGS = (".pth", "pyvenv.cfg", "/package.json")
 _SIGNALS = re.compile(rb"SIGTERM|SIGINT|add_signal_handler|signal\.|uvicorn|gunicorn|hypercorn|run_app|serve_forever_")
 # One of these is in each: looking for plain bytes first is ten times as fast.
 _HINTS = (b"SIG", b"signal", b"corn", b"run_app", b"serve_forever_")
@@ -53,6 +56,24 @@ class FileFacts(NamedTuple):
 
 
 Again = Callable[[], Iterable[bytes]]  # a file's content from its beginning
+
+
+def dull(path: str, start: bytes) -> bool:
+    """Whether nothing is kept of a file that begins with `start`: told fast, for most files are like that.
+
+    Where there is doubt it is not: then a `Sample` tells.
+    """
+    if start[:2] in (b"#!", elf.MAGIC[:2]) or len(start) < 2:
+        return False
+    if path.endswith(_SOURCE_ENDINGS):
+        return not path.startswith("etc/") and _packaged(path.rpartition("/")[0])
+    return not path.endswith(_TEXT_ENDINGS) and not path.startswith("etc/")
+
+
+@lru_cache(maxsize=4096)
+def _packaged(folder: str) -> bool:
+    """Whether sources in that folder are somebody else's."""
+    return _SOURCES.fullmatch(f"{folder}/x.py") is None
 
 
 class Sample:

@@ -7,12 +7,14 @@ its verdict in the store.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from ociassemble.content.store import Store
-from ociassemble.image.contents import VERSION, Contents, FileFacts, Sample, read_contents
+from ociassemble.image.contents import VERSION, Contents, FileFacts, Sample, dull, read_contents
 from ociassemble.image.filesystem import Found, Path
 from ociassemble.image.image import Layer
 from ociassemble.layer.entry import Entry
+from ociassemble.layer.told import ToldLayer
 from ociassemble.oci.digest import Digest
 
 
@@ -31,9 +33,14 @@ class Recorder:
             return entry
 
         def content() -> Iterator[bytes]:
-            sample = Sample(entry.path, entry.size, entry.content)
             blocks = iter(entry.content())
-            for block in blocks:
+            first = next(blocks, b"")
+            if dull(entry.path, first):
+                yield first
+                yield from blocks
+                return
+            sample = Sample(entry.path, entry.size, entry.content)
+            for block in chain((first,), blocks):
                 sample.feed(block)
                 yield block
                 if not sample.open:
@@ -41,7 +48,9 @@ class Recorder:
             yield from blocks
             self._note(number, sample.facts())
 
-        return entry._replace(content=content)
+        return Entry(
+            entry.path, entry.kind, entry.mode, entry.size, content, entry.target, entry.uid, entry.gid, entry.origin
+        )
 
     def _note(self, number: int, facts: FileFacts | None) -> None:
         if facts is not None:
@@ -56,10 +65,19 @@ def layer_contents(layer: Layer, store: Store) -> Contents:
     """What `layer` holds: as noted, else as read from it now."""
     raw = store.record("contents", _name(layer.diff_id))
     found = Contents.load(raw) if raw is not None else None
+    if found is None and isinstance(layer, ToldLayer):
+        told = layer.told()
+        if told is not None and (found := Contents.load(told)) is not None:
+            return found
     if found is None:
         found = read_contents(layer)
         store.put_record("contents", _name(layer.diff_id), found.dump())
     return found
+
+
+def contents_record(layer: Layer, store: Store) -> bytes | None:
+    """The record of what `layer` holds, if the store has one."""
+    return store.record("contents", _name(layer.diff_id))
 
 
 def _name(diff_id: Digest) -> str:

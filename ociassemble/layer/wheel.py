@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import BinaryIO
 
-from ociassemble.content.compress import inflate
+from ociassemble.content.compress import inflate, inflate_whole
 from ociassemble.errors import UsageError
 from ociassemble.formats.zip import STORED, ZipEntry, ZipReader, show, unusable
 from ociassemble.layer import _wheel_metadata as metadata
@@ -28,6 +28,7 @@ __all__ = ["RecordError", "WheelError", "WheelName", "WheelNameError", "entries"
 
 INSTALLER = b"ociassemble\n"
 MAX_METADATA = 16 << 20  # bytes of a file that is read at once
+_SMALL = 256 << 10  # bytes of a file that is one block
 
 
 def entries(stream: BinaryIO, source: WheelSource) -> list[Entry]:
@@ -91,16 +92,16 @@ class _Wheel:
         """The files to look at, by name."""
         found = {}
         for member in self._archive.entries:
-            parts = member.name.split("/")
+            parts = f"/{member.name}/"
             if member.is_symlink:
                 raise WheelError(
                     f"{self._label} has the symbolic link {show(member.name)}; the wheel format has none",
                     hint="installers would write the link's text into a file; ask for a wheel built without links",
                 )
-            if any(part.startswith(".wh.") for part in parts):
+            if "/.wh." in parts:
                 raise WheelError(f"{self._label} has {show(member.name)}, a name that would delete files of the image")
             # Bytecode that came with the wheel cannot be held against its source.
-            if not member.is_directory and "__pycache__" not in parts:
+            if not member.is_directory and "/__pycache__/" not in parts:
                 found[member.name] = member
         return found
 
@@ -131,7 +132,7 @@ class _Wheel:
         rows = {
             path: row
             for path, row in rows.items()
-            if path.removesuffix("/") not in folders and "__pycache__" not in path.split("/")
+            if path.removesuffix("/") not in folders and "/__pycache__/" not in f"/{path}/"
         }
         sizes = {name: member.size for name, member in self._files.items()}
         record.check(rows, sizes, self._info, self._label)
@@ -173,7 +174,7 @@ class _Wheel:
         if row is None:  # a signature of RECORD: it cannot be listed with a hash
             self._installed.append(Row(relative, "", "", None))
         else:
-            self._installed.append(row._replace(path=relative, size=member.size))
+            self._installed.append(Row(relative, row.algorithm, row.hash, member.size))
 
     def _script(self, path: str, member: ZipEntry, row: Row | None) -> None:
         """A program: executable whatever the archive says, and run by the image's interpreter if it asks for one."""
@@ -218,13 +219,22 @@ class _Wheel:
     def _blocks(self, member: ZipEntry) -> Iterator[bytes]:
         """The bytes of a file; its size and checksum are the archive's, or it raises at the end."""
         what = f"{self._label}: the member {show(member.name)}"
+        if self._is_small(member):
+            whole = self._archive.whole(member)
+            return iter((inflate_whole(whole, member.size, member.crc32, what, stored=member.method == STORED),))
         return inflate(self._archive.raw(member), member.size, member.crc32, what, stored=member.method == STORED)
 
     def _checked(self, member: ZipEntry, row: Row | None) -> Iterator[bytes]:
         """The bytes of a file, of which the last block is handed out only after all were held against RECORD."""
         if row is None:
-            yield from self._blocks(member)
-            return
+            return self._blocks(member)
+        if self._is_small(member):
+            (block,) = self._blocks(member)
+            self._compare(member, row, hashlib.new(row.algorithm, block).digest())
+            return iter((block,) if block else ())
+        return self._held(member, row)
+
+    def _held(self, member: ZipEntry, row: Row) -> Iterator[bytes]:
         hashed = hashlib.new(row.algorithm)
         last = b""
         for block in self._blocks(member):
@@ -232,10 +242,16 @@ class _Wheel:
             if last:
                 yield last
             last = block
-        if record.encode(hashed.digest()) != row.hash:
-            raise RecordError(f"{self._label} has {show(member.name)} with another content than its RECORD says")
+        self._compare(member, row, hashed.digest())
         if last:
             yield last
+
+    def _compare(self, member: ZipEntry, row: Row, digest: bytes) -> None:
+        if record.encode(digest) != row.hash:
+            raise RecordError(f"{self._label} has {show(member.name)} with another content than its RECORD says")
+
+    def _is_small(self, member: ZipEntry) -> bool:
+        return member.size <= _SMALL and member.compressed_size <= _SMALL
 
     def _read(self, member: ZipEntry, row: Row | None) -> bytes:
         """The content of a small file."""

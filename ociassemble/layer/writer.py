@@ -64,6 +64,8 @@ class LayerWriter:
     def place(self, entry: Entry) -> Entry:
         """The entry at its real path in the image; refuses paths that no layer can carry."""
         _check_path(entry)
+        if not self._links:
+            return entry
         path = real_path(entry.path, self._links, last=entry.kind == "directory")
         target = real_path(entry.target, self._links, last=False) if entry.kind == "hardlink" else entry.target
         if path == entry.path and target == entry.target:
@@ -72,7 +74,10 @@ class LayerWriter:
 
     def add(self, entry: Entry) -> None:
         """Write one entry, its missing parents first."""
-        entry = self.place(entry)
+        self.put(self.place(entry))
+
+    def put(self, entry: Entry) -> None:
+        """The same for an entry that `place` gave."""
         path = entry.path
         if entry.kind == "directory":
             self._directory(path, entry)
@@ -133,6 +138,9 @@ class LayerWriter:
         self._emit(path, attributes, entry.origin)
 
     def _parents(self, path: str, entry: Entry) -> None:
+        above = self._written.get(path.rpartition("/")[0])
+        if above is not None and above.kind == "directory":
+            return  # and so are all above it: they were written before it, and nothing is ever replaced
         parts = path.split("/")
         for depth in range(1, len(parts)):
             parent = "/".join(parts[:depth])
