@@ -123,20 +123,15 @@ def build_layer(
 
     key, began = layer_key(plan), time.monotonic()
     with ExitStack() as stack, progress.task("layer", plan.title) as task:
-        sink = stack.enter_context(BlobWriter(store.ingest(), codec, jobs=jobs))
-
-        def write(data: bytes) -> None:
-            sink.write(data)
-            task.advance(len(data))
-
-        writer = LayerWriter(write, links=plan.links, directories=plan.directories)
+        sink = stack.enter_context(BlobWriter(store.ingest(), codec, jobs=jobs, advanced=task.advance))
+        writer = LayerWriter(sink.write, links=plan.links, directories=plan.directories)
         spool = stack.enter_context(Spool(materials.scratch))
         entries = (entry for source in plan.sources for entry in _entries(source, materials, stack, spool))
         # What comes out of a Debian package streams by and is kept in the package's order; all else is sorted.
         streamed = any(isinstance(source, DebSource | DerivedSource) for source in plan.sources)
         recorder = Recorder()
-        for entry in entries if streamed else _sorted(entries, writer):
-            writer.add(recorder.watched(writer.place(entry)))
+        for entry in map(writer.place, entries) if streamed else _sorted(entries, writer):
+            writer.put(recorder.watched(entry))
         writer.finish()
         done = sink.finish()
     recorder.keep(store, done.diff_id)
