@@ -56,6 +56,9 @@ class DirectoryStore:
     @property
     def scratch(self) -> Path:
         """The folder for temporary files, on the disk of the store; what killed processes leave there is removed."""
+        return self._to_write()
+
+    def _to_write(self) -> Path:
         if not self._ready:
             _files.directory(self.root / "blobs" / "sha256")
             _files.directory(self._incoming)
@@ -71,6 +74,14 @@ class DirectoryStore:
         """Free and total bytes of the disk the store is on."""
         found = shutil.disk_usage(self.root)
         return found.free, found.total
+
+    def on_disk(self) -> DirectoryStore:
+        """This store, or the part of it in which everything is kept, or is an error."""
+        return self
+
+    def close(self) -> None:
+        """The run that used the store is at its end."""
+        self.release()
 
     def release(self) -> None:
         """Give the lease back: what was found until now may be collected."""
@@ -119,18 +130,18 @@ class DirectoryStore:
     def ingest(self) -> DirectoryIngest:
         self._use()
         try:
-            return DirectoryIngest(self, self.scratch)
+            return DirectoryIngest(self, self._to_write())
         except DestinationError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
             self._ready = False  # somebody removed the store: it is begun anew
             _files.private_directory(self.root)
-            return DirectoryIngest(self, self.scratch)
+            return DirectoryIngest(self, self._to_write())
 
     def resumable(self, digest: Digest) -> PartialIngest | DirectoryIngest:
         self._use()
-        part = PartialIngest.claimed(self.scratch / f"{digest.hex}{PART}", digest, self.path(digest))
-        return part if part is not None else self.ingest()
+        part = PartialIngest.claimed(self._to_write() / f"{digest.hex}{PART}", digest, self.path(digest))
+        return part if part is not None else DirectoryIngest(self, self._to_write())
 
     def discard(self, digest: Digest) -> None:
         """Remove a blob; where that is not possible, read it no more."""
@@ -156,7 +167,7 @@ class DirectoryStore:
     def put_record(self, kind: str, key: str, value: bytes) -> None:
         if self.record(kind, key) == value:
             return
-        path, through = self.root / "records" / kind / key, self.scratch
+        path, through = self.root / "records" / kind / key, self._to_write()
         _files.directory(path.parent)
         with _files.TemporaryFile(through) as temporary:
             temporary.write(seal(f"{kind}/{key}", value))
@@ -259,6 +270,14 @@ class DirectoryIngest:
         """What was written so far, for reading: a stream at its beginning, and how much of it counts."""
         self._file.file.seek(0)
         return self._file.file, self._size
+
+    def below(self, folder: Path) -> bool:
+        """Whether it is written below `folder`."""
+        return self._file.path.is_relative_to(folder)
+
+    def drop(self) -> None:
+        """Keep nothing of it."""
+        self.__exit__()
 
     def _rehash(self, digest: Digest) -> Digest:
         self._file.file.seek(0)

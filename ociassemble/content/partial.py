@@ -92,6 +92,15 @@ class PartialIngest:
         self._file.file.seek(0)
         return self._file.file, self._size
 
+    def below(self, folder: Path) -> bool:
+        """Whether it is written below `folder`."""
+        return self._file.path.is_relative_to(folder)
+
+    def drop(self) -> None:
+        """Keep nothing of it."""
+        self._size = 0
+        self.__exit__()
+
     def __enter__(self) -> PartialIngest:
         return self
 

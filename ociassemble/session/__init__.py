@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ociassemble import _pool
+from ociassemble.content.cache import CacheStore
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.errors import OfflineError, UsageError
 from ociassemble.oci.platform import Platform
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # places that a run does not use cost it nothing
     from ociassemble.oci.digest import Digest
     from ociassemble.registry.client import RegistryClient
     from ociassemble.registry.locations import Locations
+    from ociassemble.transports.cacherepo import CacheRepository
     from ociassemble.transports.members import Archive
     from ociassemble.transports.protocols import Destination, Source
     from ociassemble.transports.remote import RemoteDestination
@@ -54,14 +56,22 @@ class Session:
         self.distrusted: set[Digest] = set()  # finished layers that were found elsewhere, and were not what they seemed
         self._pushed: dict[Reference, RemoteDestination] = {}
         self._repositories: dict[str, Repository] = {}
+        self._records: dict[str, CacheRepository] = {}
         self._uploads = _pool.Background()
 
     # ------------------------------------------------------------------------------------ made once
 
     @cached_property
     def store(self) -> DirectoryStore:
-        """Blobs and records, below the cache folder."""
-        return DirectoryStore(cache_folder(self.environment, self.options.cache_dir) / "store")
+        """Blobs and records, below the cache folder; where that cannot be written to, the run goes on without it."""
+        chosen = self.options.cache_dir
+        folder = cache_folder(self.environment, chosen) / "store"
+        return CacheStore(folder, self.progress.warn, chosen=chosen is not None)
+
+    def close(self) -> None:
+        """End the run: what it kept for itself only is removed."""
+        if "store" in self.__dict__:
+            self.store.close()
 
     @cached_property
     def trust(self) -> Trust:
@@ -209,6 +219,14 @@ class Session:
         if reference.name not in self._repositories:
             self._repositories[reference.name] = Repository(self.registry, reference)
         return self._repositories[reference.name]
+
+    def records(self, reference: Reference) -> CacheRepository:
+        """A repository of finished layers, with what was read of it."""
+        from ociassemble.transports.cacherepo import CacheRepository
+
+        if reference.name not in self._records:
+            self._records[reference.name] = CacheRepository(self.repository(reference))
+        return self._records[reference.name]
 
     @cached_property
     def locations(self) -> Locations:

@@ -72,10 +72,10 @@ class LocalSource:
 
 
 class LocalDestination:
-    """A name of the local store."""
+    """A name of the local store, which has to be written to: an image is no memory that could do without it."""
 
     def __init__(self, store: DirectoryStore, reference: Reference) -> None:
-        self._store = store
+        self._store = store.on_disk()
         self._reference = reference
         self.name = f"local:{reference}"
 

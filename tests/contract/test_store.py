@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ociassemble import _files
+from ociassemble.content.cache import CacheStore
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.memory import MemoryStore
 from ociassemble.content.store import BlobMissingError, Store, ingest_all
@@ -39,24 +43,63 @@ def memory(tmp_path: Path) -> Harness:
 
 
 def directory(tmp_path: Path) -> Harness:
-    store = DirectoryStore(tmp_path / "store")
+    return on_disk(DirectoryStore(tmp_path / "store"), tmp_path / "store")
+
+
+def cache(tmp_path: Path) -> Harness:
+    """The store of a run, on a disk that takes what it is given."""
+    return on_disk(CacheStore(tmp_path / "store", unexpected), tmp_path / "store")
+
+
+def read_only(tmp_path: Path) -> Harness:
+    """The store of a run whose folder takes nothing: all is kept for the run."""
+    told: list[str] = []
+    _files.at_point = RefusedBelow(tmp_path / "store")
+    store = CacheStore(tmp_path / "store", told.append)
+    assert len(told) == 1
+    return on_disk(store, store.spare.root)
+
+
+def unexpected(text: str) -> None:
+    raise AssertionError(text)
+
+
+class RefusedBelow:
+    """A disk that is read-only below a folder, and full for it."""
+
+    def __init__(self, folder: Path, error: int = errno.EROFS) -> None:
+        self.folder = folder
+        self.error = error
+        self.refused = 0
+
+    def __call__(self, operation: str, path: Path) -> None:
+        if path.is_relative_to(self.folder):
+            self.refused += 1
+            raise OSError(self.error, os.strerror(self.error))
+
+
+def on_disk(store: DirectoryStore, root: Path) -> Harness:
+    place = DirectoryStore(root)
 
     def spoil(digest: Digest, data: bytes) -> None:
-        path = store.path(digest)
+        path = place.path(digest)
         path.chmod(0o600)
         path.write_bytes(data)
 
     def leftovers() -> list[str]:
-        folders = [tmp_path / "store", tmp_path / "store" / "partial", *(tmp_path / "store" / "blobs").glob("*")]
+        folders = [root, root / "partial", *(root / "blobs").glob("*")]
         files = [path for folder in folders for path in folder.glob("*") if path.is_file()]
         return [path.name for path in files if path.parent.parent.name != "blobs" or len(path.name) not in (64, 128)]
 
     return Harness(store, spoil, leftovers)
 
 
-@pytest.fixture(params=[memory, directory], ids=["memory", "directory"])
-def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
-    return request.param(tmp_path)
+@pytest.fixture(params=[memory, directory, cache, read_only], ids=["memory", "directory", "cache", "read-only"])
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    try:
+        yield request.param(tmp_path)
+    finally:
+        _files.at_point = None
 
 
 @pytest.fixture
@@ -80,6 +123,33 @@ def test_what_is_written_is_read(store: Store, data: bytes) -> None:
             assert stream.read() == data
             stream.seek(-min(3, len(data)), 2)
             assert stream.read() == data[-3:]
+
+
+def test_a_blob_is_fetched_piece_by_piece(harness: Harness) -> None:
+    with harness.store.resumable(DIGEST) as part:
+        assert part.have == 0
+        part.write(b"x" * 5000)
+        part.restart()
+        assert part.have == 0
+        part.write(DATA[:1000])
+        assert harness.store.size(DIGEST) is None
+        part.write(DATA[1000:])
+        assert part.commit(DIGEST, len(DATA)) == (DIGEST, len(DATA))
+    assert harness.store.open(DIGEST).read() == DATA
+    assert harness.leftovers() == []
+
+
+@pytest.mark.parametrize("digest", [OTHER, Digest("sha512:" + "0" * 128)])
+def test_a_blob_that_is_another_one_is_not_kept(harness: Harness, digest: Digest) -> None:
+    with pytest.raises(IntegrityError), harness.store.resumable(digest) as part:
+        part.write(DATA[:1000])
+        part.commit(digest, 1000)
+    with pytest.raises(SizeMismatchError), harness.store.resumable(Digest.of(DATA[:1000])) as part:
+        part.write(DATA[:1000])
+        part.commit(None, 1001)
+    assert harness.store.size(digest) is None
+    assert harness.store.size(Digest.of(DATA[:1000])) is None
+    assert harness.leftovers() == []
 
 
 def test_any_buffer_may_be_written(store: Store) -> None:

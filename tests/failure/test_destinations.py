@@ -206,16 +206,38 @@ def small(scene: Scene) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.parametrize("what", ["cache", "layout", "new layout", "temporary"])
+@pytest.mark.spec("STORE-12", "STORE-13")
+def test_a_full_cache(scene: Scene, base: str, small: Path) -> None:
+    """3 MiB that do not compress, into 2: the image is the same, it is said once, and nothing is left."""
+    from tests.failure.scene import verified
+
+    scene.file("big", noise(3 << 20))
+    cache = small / "cache"
+    words = ["--cache-dir", str(cache), "build", "project", "-b", base]
+    scene.run("--cache-dir", str(cache), "ls").worked()
+
+    done = scene.spawn(*words, "-o", f"oci:{scene.outputs}/full:v1").worked()
+
+    full = f"warning: the cache `{cache}/store` cannot be written to (No space left on device): going on without it"
+    assert done.err.count(full) == 1
+    scene.run("validate", f"oci:{scene.outputs}/full:v1").worked()
+    other = scene.spawn("build", "project", "-b", base, "-o", f"oci:{scene.outputs}/other:v1").worked()
+    assert done.out.rpartition("@")[2] == other.out.rpartition("@")[2]
+    assert tree(scene.temporary).keys() == {"."}
+    verified(cache / "store")
+
+    named = scene.spawn(*words, "-t", "localhost/app:v1")  # a name is no memory
+    named.failed(11, "No space left on device", f"`{small}", "bytes are needed there", hint="free some space")
+    assert scene.run("--cache-dir", str(cache), "ls").worked().out == ""
+    verified(cache / "store")
+
+
+@pytest.mark.parametrize("what", ["layout", "new layout", "temporary"])
 def test_a_full_disk(scene: Scene, base: str, small: Path, what: str) -> None:
     """3 MiB that do not compress, into 2."""
     scene.file("big", noise(3 << 20))
     options, place = ["-o", scene.layout], small / "image"
-    if what == "cache":
-        place = small / "cache"
-        options += ["--cache-dir", str(place)]
-        scene.run("--cache-dir", str(place), "ls").worked()
-    elif what == "layout":
+    if what == "layout":
         shutil.copytree(scene.outputs / "image", place)
         options = ["-o", f"oci:{place}:v1"]
     elif what == "new layout":
@@ -235,12 +257,7 @@ def test_a_full_disk(scene: Scene, base: str, small: Path, what: str) -> None:
     else:
         done.failed(11, "No space left on device", f"`{small}", hint="free some space")
     before.holds(scene)
-    if what == "cache":
-        from tests.failure.scene import verified
-
-        verified(place / "store")
-    else:
-        assert tree(small) == there
+    assert tree(small) == there
 
 
 @pytest.mark.parametrize("size", [1 << 20, 2000])
