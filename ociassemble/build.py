@@ -72,9 +72,8 @@ def built(plan: Planned, request: BuildRequest, session: Session) -> Planned:
     steps = Steps(session)
     targets = []
     for target in plan.targets:
-        layers = steps.layers(request, plan.application, steps.fetch(plan.supply, target.base), target.plan.layers)
-        if plan.lock is not None:
-            steps.hold(request, plan.lock.platforms[str(target.plan.platform)], target.plan.layers, layers)
+        layers = steps.layers(request, plan, target)
+        steps.hold(request, plan.lock, target.plan, layers)
         findings = prove_target(session, request, target, layers, plan.lock)
         steps.tell(findings, target.plan.platform)
         raise_errors(findings, str(target.plan.platform))
@@ -95,6 +94,7 @@ def _build(request: BuildRequest, session: Session, inputs: Inputs | None) -> Bu
         plan = built(planned(request, session, steps), request, session)
     node = image_or_index([target.image(plan.created) for target in plan.targets], plan.annotations)
     written = write_all(node, destinations, progress=session.progress, jobs=session.transfers)
+    steps.share(request, plan)
     keep(request, inputs, plan, node, told, session)
     return BuildResult(planned=plan, node=node, written=tuple(written))
 

@@ -120,6 +120,9 @@ _ways = _stack(
         click.option("--locked", is_flag=True, help="Fail unless the lock answers exactly this."),
         click.option("--no-lock", is_flag=True, help="Resolve anew; neither read nor need a lock."),
         click.option("--no-cache", is_flag=True, help="Build every layer again."),
+        click.option("--cache-from", multiple=True, metavar="REF", help="Use finished layers of this image as well."),
+        click.option("--cache-repo", metavar="REF",
+                     help="A repository of finished layers: read, and with --push written."),
         click.option("--source-date-epoch", metavar="N", help="Seconds since 1970 for `created`, `git`, or `now`."),
     ],
     "How it is built",
@@ -172,6 +175,8 @@ def request(given: dict[str, Any]) -> BuildRequest:
         "python_requirements": given.get("requirements"),
         "wheels": tuple(str(path) for path in given.get("wheel") or ()),
         "ca_certs": tuple(str(path) for path in given.get("ca_cert") or ()),
+        "cache_from": given.get("cache_from"),
+        "cache_repo": given.get("cache_repo"),
         "ignorefile": str(given["ignorefile"]) if given.get("ignorefile") else None,
     }
     return BuildRequest(

@@ -71,6 +71,10 @@ class BuiltLayer(NamedTuple):
         return self.origin != "built"
 
 
+# Finished layers that are not in the store, for some of these plans, in their order.
+Elsewhere = Callable[[Sequence[LayerPlan]], Sequence[BuiltLayer | None]]
+
+
 def build_layers(
     plans: Sequence[LayerPlan],
     *,
@@ -81,17 +85,27 @@ def build_layers(
     use_records: bool,
     jobs: int,
     progress: Progress,
+    elsewhere: Elsewhere = lambda plans: [None] * len(plans),
+    finished: Callable[[BuiltLayer], None] = lambda built: None,
 ) -> tuple[BuiltLayer, ...]:
-    """The layers of `plans`, in their order: those the store has, and the others written in parallel.
-
-    `fetch` brings artifacts into the store; it is asked once, for what the missing layers read and nothing else.
+    """The layers of `plans`, in their order: those the store has, those `elsewhere` knows of, the others written in
+    parallel. `fetch` brings artifacts into the store; it is asked once, for what the layers to be written read, and
+    nothing else. `finished` is told of each layer that the store has, as soon as it has it.
     """
     found = [find_layer(plan, codec(plan), store) if use_records else None for plan in plans]
+    if use_records and None in found:
+        others = iter(elsewhere([plan for plan, layer in zip(plans, found, strict=True) if layer is None]))
+        found = [layer or next(others) for layer in found]
+    for layer in found:
+        if layer is not None and layer.origin == "store":
+            finished(layer)
     missing = [plan for plan, layer in zip(plans, found, strict=True) if layer is None]
     fetch(tuple({ref.digest: ref for plan in missing for ref in artifacts_of(plan)}.values()))
 
     def write(plan: LayerPlan) -> BuiltLayer:
-        return build_layer(plan, materials, codec(plan), store, jobs=jobs, progress=progress)
+        made = build_layer(plan, materials, codec(plan), store, jobs=jobs, progress=progress)
+        finished(made)
+        return made
 
     # The heaviest first, each with all the threads: one that is left alone at the end still compresses on every core.
     heavy = sorted(missing, key=lambda plan: -sum(ref.size for ref in artifacts_of(plan)))
@@ -141,9 +155,14 @@ def build_layer(
     return BuiltLayer(layer, codec.identity, "built", time.monotonic() - began)
 
 
-def _layer(key: Digest, codec: Codec, store: Store, *, digest: Digest, diff_id: Digest, size: int) -> Layer:
+def layer_descriptor(key: Digest, codec: Codec, digest: Digest, size: int) -> Descriptor:
+    """How a manifest names a layer of ours: wherever it was found, the same bytes."""
     said = {LAYER_CODEC: codec.identity, LAYER_KEY: str(key)}
-    descriptor = Descriptor(media_type=codec.media_type, digest=digest, size=size, annotations=said)
+    return Descriptor(media_type=codec.media_type, digest=digest, size=size, annotations=said)
+
+
+def _layer(key: Digest, codec: Codec, store: Store, *, digest: Digest, diff_id: Digest, size: int) -> Layer:
+    descriptor = layer_descriptor(key, codec, digest, size)
     return Layer(blob=Blob(descriptor=descriptor, source=lambda: store.open(digest)), diff_id=diff_id)
 
 

@@ -14,6 +14,7 @@ from ociassemble.image.contents import VERSION, Contents, FileFacts, Sample, dul
 from ociassemble.image.filesystem import Found, Path
 from ociassemble.image.image import Layer
 from ociassemble.layer.entry import Entry
+from ociassemble.layer.told import ToldLayer
 from ociassemble.oci.digest import Digest
 
 
@@ -64,10 +65,19 @@ def layer_contents(layer: Layer, store: Store) -> Contents:
     """What `layer` holds: as noted, else as read from it now."""
     raw = store.record("contents", _name(layer.diff_id))
     found = Contents.load(raw) if raw is not None else None
+    if found is None and isinstance(layer, ToldLayer):
+        told = layer.told()
+        if told is not None and (found := Contents.load(told)) is not None:
+            return found
     if found is None:
         found = read_contents(layer)
         store.put_record("contents", _name(layer.diff_id), found.dump())
     return found
+
+
+def contents_record(layer: Layer, store: Store) -> bytes | None:
+    """The record of what `layer` holds, if the store has one."""
+    return store.record("contents", _name(layer.diff_id))
 
 
 def _name(diff_id: Digest) -> str:

@@ -13,5 +13,7 @@ CONTAINERD_NAME = "io.containerd.image.name"
 LAYER_KEY = "dev.ociassemble.layer.key"
 # What compressed it, as the lock names it: equal key and equal codec mean equal bytes.
 LAYER_CODEC = "dev.ociassemble.layer.codec"
+# The digest of its tar: on records of finished layers (`--cache-repo`), which have no config to say it.
+LAYER_DIFF_ID = "dev.ociassemble.layer.diff-id"
 # Where an assembled base came from: "debian".
 BASE_SOURCE = "dev.ociassemble.base.source"

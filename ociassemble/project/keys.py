@@ -342,6 +342,8 @@ KEYS = _keys(
     Key("python", _table("python", PYTHON_KEYS), "Settings of Python applications."),
     Key("secrets", _table("secrets", SECRETS_KEYS), "What the guard against secrets lets pass."),
     Key("strict-references", BOOLEAN, "Refuse short base names."),
+    Key("cache-from", STRINGS, "Images of registries whose finished layers are used as well."),
+    Key("cache-repo", STRING, "A repository of finished layers: read, and written by builds that push."),
     Key("source-date-epoch", EPOCH, "What `created` says: seconds since 1970, git or now. SOURCE_DATE_EPOCH wins."),
 )
 

@@ -107,6 +107,8 @@ class Settings(NamedTuple):
     python: PythonSettings = PythonSettings()
     secrets: SecretsSettings = SecretsSettings()
     strict_references: bool = False
+    cache_from: tuple[str, ...] = ()  # images whose finished layers are used
+    cache_repo: str | None = None  # a repository of finished layers
     source_date_epoch: str | None = None  # seconds since 1970, "git" or "now"
     source: str | None = None  # the file these settings were read from, for people; not a setting
 

@@ -30,6 +30,7 @@ class BuildRequest:
     pin_base: bool = True  # for `lock`: False leaves the base open
     keep: bool = False  # for `lock`: keep the versions of the lock that is there, where they still fit
     upgrade: tuple[str, ...] = ()  # and of these, let go of those packages all the same
+    believe: bool = True  # whether registries may have finished layers: not where a lock is made
     pull: str = "always"
     run_steps: bool = True  # False where nothing is built: host steps are told, and not run
     created: str | None = None  # seconds since 1970, "git" or "now"

@@ -25,19 +25,20 @@ from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.created import CONSTANT, rfc3339
-from ociassemble.plan.lock import Lock, LockedPlatform
+from ociassemble.plan.lock import Lock
 from ociassemble.plan.locked import LockedFacts
-from ociassemble.plan.plan import FileItem, LayerPlan, Reason
+from ociassemble.plan.plan import FileItem, ImagePlan, LayerPlan, Reason
 from ociassemble.project import authorities
 from ociassemble.project.authorities import Authority
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
-from ociassemble.session import Session, host_steps, platforms
+from ociassemble.session import Session, cache, host_steps, platforms
 from ociassemble.session.created import stated_time
 from ociassemble.session.inputs import Inputs, lock_path, settings_of, tree_of
 from ociassemble.session.places import destinations
 from ociassemble.session.request import BuildRequest, from_spec
 from ociassemble.session.supplies import Supplies
+from ociassemble.session.target import Planned, Target
 from ociassemble.transports.locate import locate
 from ociassemble.transports.protocols import Destination, Source
 
@@ -219,19 +220,10 @@ class Steps:
             progress=self._session.progress,
         )
 
-    def layers(
-        self,
-        request: BuildRequest,
-        application: Application,
-        fetch: Callable[[tuple[ArtifactRef, ...]], None],
-        plans: tuple[LayerPlan, ...],
-    ) -> tuple[BuiltLayer, ...]:
+    def layers(self, request: BuildRequest, plan: Planned, target: Target) -> tuple[BuiltLayer, ...]:
         """The layers of one image."""
-        tree, text = application.tree, application.settings.compression or "gzip"
-
-        def codec(plan: LayerPlan) -> Codec:
-            return compress.parse(text, plan.role)
-
+        application, plans = plan.application, target.plan.layers
+        tree, settings, codec = application.tree, application.settings, _codecs(application)
         # With another codec the same layers have other digests: whoever compares two builds must see it.
         self._once(f"layers: {', '.join(dict.fromkeys(codec(plan).identity for plan in plans))}")
 
@@ -243,7 +235,7 @@ class Steps:
                 plans,
                 codec=codec,
                 store=self._session.store,
-                fetch=fetch,
+                fetch=self.fetch(plan.supply, target.base),
                 materials=Materials(
                     artifact=lambda ref: self._session.store.open_seekable(ref.digest),
                     file=file,
@@ -252,7 +244,13 @@ class Steps:
                 use_records=request.use_cache,
                 jobs=self._session.jobs,
                 progress=self._session.progress,
+                elsewhere=cache.elsewhere(self._session, request, settings, plan.lock, target, codec),
+                finished=cache.offers(self._session, request),
             )
+
+    def share(self, request: BuildRequest, plan: Planned) -> None:
+        """Record the layers of a finished build for others."""
+        cache.share(self._session, request, plan, _codecs(plan.application))
 
     def _once(self, text: str) -> None:
         """Tell what holds for every platform, and is known anew for each."""
@@ -260,11 +258,11 @@ class Steps:
             self._told.add(text)
             self._session.progress.info(text)
 
-    def hold(
-        self, request: BuildRequest, locked: LockedPlatform, plans: Sequence[LayerPlan], layers: Sequence[BuiltLayer]
-    ) -> None:
-        """Hold the layers of one image against the lock."""
-        hold(locked, plans, layers, strict=request.locked, progress=self._session.progress)
+    def hold(self, request: BuildRequest, lock: Lock | None, plan: ImagePlan, layers: Sequence[BuiltLayer]) -> None:
+        """Hold the layers of one image against the lock, where there is one."""
+        if lock is not None:
+            locked = lock.platforms[str(plan.platform)]
+            hold(locked, plan.layers, layers, strict=request.locked, progress=self._session.progress)
 
     def explain(self, reasons: Sequence[Reason], platform: Platform) -> None:
         """Say what was decided for the user, and on what evidence."""
@@ -300,3 +298,9 @@ class Steps:
             self._session.progress.info(f"created: {found} ({origin})")
             return found
         return lock.created if lock is not None else rfc3339(CONSTANT)
+
+
+def _codecs(application: Application) -> Callable[[LayerPlan], Codec]:
+    """How the layers of an application are compressed."""
+    text = application.settings.compression or "gzip"
+    return lambda plan: compress.parse(text, plan.role)

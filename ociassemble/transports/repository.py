@@ -102,6 +102,7 @@ class Tag:
         self._lock = threading.Lock()
         self._root: tuple[Descriptor | None] | None = None
         self._learnt = False
+        self._read: dict[Digest, bytes] = {}
 
     def root(self) -> Descriptor | None:
         """What the tag points at, as the registry says; None where there is nothing."""
@@ -133,6 +134,13 @@ class Tag:
             if child.platform is not None and child.platform.matches(platform) and not _is_index(child):
                 return Manifest.parse(self._document(child), child.media_type)
         return None
+
+    def blob(self, descriptor: Descriptor) -> bytes:
+        """A small blob of the tag's image, verified; read once."""
+        with self._lock:
+            if descriptor.digest not in self._read:
+                self._read[descriptor.digest] = self.repository.client.blob(self._reference, descriptor).read()
+            return self._read[descriptor.digest]
 
     def _look(self) -> Descriptor | None:
         client = self.repository.client

@@ -1,0 +1,151 @@
+"""Which places may have the finished layers of one build, and what is recorded for the next (registry-cache.md)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ociassemble.errors import Error, UsageError
+from ociassemble.layer.build import BuiltLayer
+from ociassemble.layer.key import layer_key
+from ociassemble.oci.digest import Digest
+from ociassemble.oci.reference import Reference
+from ociassemble.plan.created import rfc3339
+from ociassemble.transports.locate import locate
+
+if TYPE_CHECKING:
+    from ociassemble.content.codec import Codec
+    from ociassemble.plan.lock import Lock
+    from ociassemble.plan.plan import LayerPlan
+    from ociassemble.project.settings import Settings
+    from ociassemble.session import Session
+    from ociassemble.session.request import BuildRequest
+    from ociassemble.session.target import Planned, Target
+    from ociassemble.transports.cacherepo import CacheRepository
+    from ociassemble.transports.layercache import Wanted
+    from ociassemble.transports.repository import Repository
+
+
+def elsewhere(
+    session: Session,
+    request: BuildRequest,
+    settings: Settings,
+    lock: Lock | None,
+    target: Target,
+    codec: Callable[[LayerPlan], Codec],
+) -> Callable[[Sequence[LayerPlan]], Sequence[BuiltLayer | None]]:
+    """What finds layers that the store does not have, by key and codec."""
+
+    def find(plans: Sequence[LayerPlan]) -> Sequence[BuiltLayer | None]:
+        offline = session.options.offline or not request.believe
+        tags = [session.pushed(reference).tag for reference in _pushed(request)] if not offline else []
+        froms = _references(settings.cache_from, "--cache-from") if not offline else ()
+        locked = lock.platforms[str(target.plan.platform)] if lock is not None else None
+        if locked is None and not tags and not froms and (offline or not settings.cache_repo):
+            return [None] * len(plans)
+        from ociassemble.transports.layercache import LayerCache, Wanted
+        from ociassemble.transports.repository import Tag
+
+        def wanted(plan: LayerPlan) -> Wanted | None:
+            key = layer_key(plan)
+            found = locked.layer(key) if locked is not None else None
+            if plan.role == "application":
+                return None  # its files are at hand
+            if locked is not None and found is None and locked.base is not None:
+                return None  # where there is a lock, nobody else says what is in an image
+            return Wanted(plan.title, key, codec(plan), found)
+
+        def known(digest: Digest) -> Iterator[Repository]:
+            for host in dict.fromkeys(reference.host for reference in _pushed(request)) if not offline else ():
+                for name in session.locations.of(digest, host):
+                    with suppress(Error):
+                        yield session.repository(Reference.parse(f"{host}/{name}"))
+
+        tags += [Tag(session.repository(item), item, session.store, ours=False) for item in froms]
+        cache = LayerCache(
+            tags=tags,
+            known=known,
+            records=_records(session, settings) if not offline else None,
+            store=session.store,
+            distrusted=session.distrusted,
+            progress=session.progress,
+            jobs=session.transfers,
+        )
+        asked = [wanted(plan) for plan in plans]
+        found = iter(cache.find([item for item in asked if item is not None], target.plan.platform))
+        return [None if item is None else next(found) for item in asked]
+
+    return find
+
+
+def share(session: Session, request: BuildRequest, plan: Planned, codec: Callable[[LayerPlan], Codec]) -> None:
+    """Record the layers of a finished build in `--cache-repo`, where it pushes; what goes wrong is told."""
+    records = _records(session, plan.application.settings)
+    if records is None or not request.push or not request.use_cache:
+        return
+    from ociassemble import _pool
+
+    layers = {
+        (layer_key(layer), built.codec): (layer, built)
+        for target in plan.targets
+        for layer, built in zip(target.plan.layers, target.layers, strict=True)
+        if layer.role != "application" and built.origin in ("built", "store")
+    }
+    created = rfc3339(int(time.time()))
+
+    def keep(item: tuple[LayerPlan, BuiltLayer]) -> bool:
+        layer, built = item
+        return records.keep(layer_key(layer), codec(layer), built.layer, session.store, created)
+
+    try:
+        written = sum(_pool.each(keep, layers.values(), jobs=session.transfers))
+    except Error as error:
+        session.progress.warn(f"layers could not be recorded in `{records.name}`: {error}")
+        return
+    if written:
+        session.progress.info(f"{written} finished layer{'' if written == 1 else 's'} recorded in `{records.name}`")
+
+
+def offers(session: Session, request: BuildRequest) -> Callable[[BuiltLayer], None]:
+    """What begins to bring a finished layer to the registries of a build."""
+    destinations = [session.pushed(reference) for reference in _pushed(request)]
+
+    def offer(built: BuiltLayer) -> None:
+        for destination in destinations:
+            destination.offer(built.layer.blob)
+
+    return offer
+
+
+def _records(session: Session, settings: Settings) -> CacheRepository | None:
+    if not settings.cache_repo:
+        return None
+    return session.records(cache_reference(settings.cache_repo))
+
+
+def cache_reference(text: str) -> Reference:
+    """The repository of `--cache-repo`: no tag, no digest."""
+    (reference,) = _references((text,), "--cache-repo")
+    if reference.digest is not None or ":" in text.rpartition("/")[2]:
+        raise UsageError(
+            f"`--cache-repo {text}` has a tag or a digest: it is a repository", hint=f"write `{reference.name}`"
+        )
+    return reference
+
+
+def _pushed(request: BuildRequest) -> tuple[Reference, ...]:
+    return tuple(dict.fromkeys(_references(request.tags, "-t"))) if request.push else ()
+
+
+def _references(texts: Sequence[str], option: str) -> tuple[Reference, ...]:
+    found = []
+    for text in texts:
+        place = locate(text)
+        if place.transport != "registry" or place.reference is None:
+            if option == "-t":
+                continue
+            raise UsageError(f"`{option} {text}` is no image of a registry", hint="write `HOST/REPOSITORY`")
+        found.append(place.reference)
+    return tuple(found)
