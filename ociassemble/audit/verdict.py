@@ -14,6 +14,7 @@ from ociassemble import _pool
 from ociassemble.audit.prove import VERSION, Finding, prove
 from ociassemble.content.store import Store
 from ociassemble.image.image import Image, Layer
+from ociassemble.layer.told import ToldLayer
 from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.locked import LockedFinding, Verdict
@@ -60,7 +61,9 @@ def proved(
         if found is None:
             table = _table(base, layers, execution, store, jobs, dependencies)
             found = prove(table, execution, base.platform, told)
-        store.put_record("verdicts", key, json.dumps(found).encode())
+        # What somebody else says of a layer is good for this run alone.
+        if not any(isinstance(layer, ToldLayer) for layer in layers):
+            store.put_record("verdicts", key, json.dumps(found).encode())
     return found
 
 

@@ -180,11 +180,14 @@ class LayerCache:
         if repository is None:
             blob = Blob(descriptor=descriptor, source=lambda: self._store.open(descriptor.digest))
             return BuiltLayer(Layer(blob=blob, diff_id=diff_id), item.codec.identity, "store")
-        checked = item.locked is not None
+        checked = threading.Event()
+        if item.locked is not None:
+            checked.set()  # it is the lock that says which tar is in it
 
         def source() -> BinaryIO:
-            if self._store.size(descriptor.digest) != descriptor.size:
-                self._bring(item, descriptor, repository, None if checked else diff_id)
+            if self._store.size(descriptor.digest) != descriptor.size or not checked.is_set():
+                self._bring(item, descriptor, repository, None if checked.is_set() else diff_id)
+                checked.set()
             return self._store.open(descriptor.digest)
 
         blob = Blob(descriptor=descriptor, source=source, repository=repository.name)
@@ -195,22 +198,26 @@ class LayerCache:
 
     def _bring(self, item: Wanted, descriptor: Descriptor, repository: Repository, diff_id: Digest | None) -> None:
         """Put the bytes into the store. What cannot be had, or is not what it was called, is not believed again."""
-        remote = repository.client.blob(repository.reference, descriptor.bare())
         try:
-            with remote.open() as stream, self._progress.task("download", item.title, descriptor.size) as task:
-
-                def told() -> Iterable[bytes]:
-                    for block in blocks(stream):
-                        task.advance(len(block))
-                        yield block
-
-                ingest_all(self._store, told(), descriptor.digest, descriptor.size)
+            if self._store.size(descriptor.digest) != descriptor.size:
+                self._download(item, descriptor, repository)
             if diff_id is not None:
                 self._check(descriptor, diff_id, item)
         except Error as error:
             self._distrusted.add(descriptor.digest)
             self._progress.warn(f"`{item.title}` could not be had from `{repository.name}`: {error}")
             raise BlobMissingError(descriptor.digest) from error
+
+    def _download(self, item: Wanted, descriptor: Descriptor, repository: Repository) -> None:
+        remote = repository.client.blob(repository.reference, descriptor.bare())
+        with remote.open() as stream, self._progress.task("download", item.title, descriptor.size) as task:
+
+            def told() -> Iterable[bytes]:
+                for block in blocks(stream):
+                    task.advance(len(block))
+                    yield block
+
+            ingest_all(self._store, told(), descriptor.digest, descriptor.size)
 
     def _check(self, descriptor: Descriptor, diff_id: Digest, item: Wanted) -> None:
         """Nobody but the place it came from has said which tar is in this layer."""
