@@ -24,7 +24,7 @@ from ociassemble.cli.types import format_option
     metavar="[NAME]",
     help="Let versions move: all, or those of NAME.",
 )
-@click.option("--check", is_flag=True, help="Fail if the lock would change; write nothing.")
+@click.option("--check", is_flag=True, help="Fail if the lock does not answer; write nothing.")
 @click.option("--missing", is_flag=True, help="Print what the store lacks of the lock there is; write nothing.")
 @format_option
 @click.pass_context
@@ -40,8 +40,9 @@ def lock(
 ) -> None:
     """Write APP's ociassemble.lock: base, packages and dependency layers by digest.
 
-    Versions of packages stay as they are in the lock that is there, where they still fit; the base is resolved anew.
-    `[build] run` of the settings is run first, as for a build: what it makes is part of what is proved.
+    Versions of packages stay as they are in the lock that is there, where they still fit; the base is resolved anew,
+    and what moved is told. `--check` compares the lock with the project alone, and asks no server; with `--upgrade` it
+    resolves, and fails if anything moved. `[build] run` of the settings is run first, as for a build.
     """
     if missing:
         from ociassemble.operations.missing import wants_of
@@ -49,8 +50,8 @@ def lock(
         with session(ctx) as (this, console):
             console.result(wants_of(this, request(given)).dump().decode().rstrip("\n"))
         return
-    from ociassemble.operations.building import lock as make
-    from ociassemble.operations.building import write_lock
+    from ociassemble.operations.locking import check_lock, write_lock
+    from ociassemble.operations.locking import lock as make
     from ociassemble.session.steps import Steps
 
     asked = replace(
@@ -61,9 +62,15 @@ def lock(
         upgrade=tuple(name for name in upgrade if name != "*"),
     )
     with session(ctx) as (this, console):
-        found, _ = make(asked, this)
         path = Steps(this).lock_path(asked)
-        changed = write_lock(found, path, check=check)
+        if check and not upgrade:
+            made, changed, moved = check_lock(asked, this), False, None
+        else:
+            found = make(asked, this)
+            changed = write_lock(found, path, check=check)
+            made, moved = found.lock, found.changes
+            for line in found.lines:
+                this.progress.info(line)
         if form == "json":
             console.result_json(
                 {
@@ -74,12 +81,14 @@ def lock(
                             "base": str(item.base.digest) if item.base is not None else None,
                             "packages": len(item.packages),
                             "layers": len(item.layers),
+                            **({"moved": moved[name].document()} if moved and moved[name].any else {}),
                         }
-                        for name, item in sorted(found.platforms.items())
+                        for name, item in sorted(made.platforms.items())
                     },
                 }
             )
             return
-        count = len({package.name for platform in found.platforms.values() for package in platform.packages})
-        this.progress.info(f"{path.name}: {count} packages, {'written' if changed else 'unchanged'}")
+        count = len({package.name for platform in made.platforms.values() for package in platform.packages})
+        state = "fresh" if check else "written" if changed else "unchanged"
+        this.progress.info(f"{path.name}: {count} packages, {state}")
         console.result(str(path))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ociassemble.errors import ProjectError
 from ociassemble.formats import toml
+from ociassemble.kinds.protocol import ResolveRequest
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -21,6 +22,12 @@ class UvLockStaleError(ProjectError):
     """uv.lock answers other requirements than pyproject.toml has."""
 
     code = "project.uv-lock"
+
+
+def check_input(request: ResolveRequest, read: Callable[[str], bytes]) -> None:
+    """Raise where the request's input is a lock that was not made of the project beside it."""
+    if request.form == "uv.lock":
+        check(read, request.primary, request.inputs)
 
 
 def check(read: Callable[[str], bytes], primary: str, inputs: tuple[str, ...]) -> None:

@@ -111,7 +111,7 @@ def test_a_project_that_cannot_be_built(
         ("build project --ca-file nowhere -b registry.example/x", 2, "`nowhere`", None),
         ("build project --registry-mirror gcr.io", 2, "`gcr.io` is not `HOST=MIRROR`", "for example"),
         ("build project --locked", 8, "there is no `ociassemble.lock`", "`ociassemble lock`"),
-        ("lock project --check", 8, "`ociassemble.lock` would change", "run `ociassemble lock`"),
+        ("lock project --check", 8, "there is no `ociassemble.lock`", "`ociassemble lock`"),
     ],
 )  # fmt: skip
 def test_a_command_line_that_cannot_work(
