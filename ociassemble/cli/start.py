@@ -10,7 +10,8 @@ import click
 
 from ociassemble.cli.command import Globals, globals_of
 from ociassemble.cli.console import Console, console
-from ociassemble.errors import NotFoundError, OfflineError, UsageError
+from ociassemble.content.store import BlobMissingError
+from ociassemble.errors import OfflineError, UsageError
 
 if TYPE_CHECKING:  # help and usage errors do not wait for what builds images
     from ociassemble.session import Session
@@ -40,7 +41,7 @@ def naming_all(request: BuildRequest, this: Session) -> Iterator[None]:
     """Under `--offline`, an error about one thing that a build lacks becomes one about everything (OFFLINE-5)."""
     try:
         yield
-    except (OfflineError, NotFoundError) as error:
+    except (OfflineError, BlobMissingError) as error:
         from ociassemble.operations.missing import completed
 
         found = completed(error, request, this)

@@ -54,7 +54,9 @@ def load(session: Session, place: str, to: str = "") -> Loaded:
     root = _whole(bundle, place, session.store)
     if to:
         return Loaded(bundle, tuple(_pushed(session, bundle, root, to.rstrip("/"))))
-    destination = LocalDestination(session.store, Reference.parse(f"localhost/bundles/{bundle.name}:{bundle.digest.short}"))
+    destination = LocalDestination(
+        session.store, Reference.parse(f"localhost/bundles/{bundle.name}:{bundle.digest.short}")
+    )
     done = write(root, destination, progress=session.progress, jobs=session.jobs)
     _remember(session, bundle)
     return Loaded(bundle, (done,))

@@ -14,8 +14,8 @@ from ociassemble.base.names import expand
 from ociassemble.base.resolve import BaseImage
 from ociassemble.build import planned
 from ociassemble.content import compress
-from ociassemble.content.store import Store
-from ociassemble.errors import Error, NotFoundError, OfflineError
+from ociassemble.content.store import BlobMissingError, Store
+from ociassemble.errors import Error, OfflineError
 from ociassemble.image.image import Layer
 from ociassemble.kinds.added import added
 from ociassemble.kinds.trusted import trusting
@@ -34,7 +34,7 @@ from ociassemble.plan.plan import LayerPlan, artifacts_of
 from ociassemble.plan.release import Release
 from ociassemble.plan.wants import Want, WantedBase, Wants
 from ociassemble.progress import Progress
-from ociassemble.session import Session
+from ociassemble.session import PushOfflineError, Session
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
 from ociassemble.session.target import Target
@@ -58,7 +58,7 @@ class Needs(NamedTuple):
 
 def completed(error: Error, request: BuildRequest, session: Session) -> Error:
     """The error that names everything a build lacks, where `error` names one thing of it; else `error` itself."""
-    if not session.options.offline or isinstance(error, MissingError):
+    if not session.options.offline or isinstance(error, MissingError | PushOfflineError):
         return error
     try:
         found = wants_of(session, request)
@@ -158,7 +158,7 @@ class _Platform:
         """What is missing for it."""
         try:
             target = planned(self._request, self._session).targets[0]
-        except (OfflineError, NotFoundError):
+        except (OfflineError, BlobMissingError):
             base = self._without_base()
             layers, packages = self._locked_layers(), self._locked.packages
         else:
@@ -219,7 +219,8 @@ class _Platform:
 
         Facts that only the base's config has are not there: the keys tell whether any layer depends on them.
         """
-        facts = self._locked.facts.whole(self._platform, ImageConfig.create({}))
+        config = ImageConfig.create({**self._platform.document(), "rootfs": {"type": "layers", "diff_ids": []}})
+        facts = self._locked.facts.whole(self._platform, config)
         if facts is None:
             return None
         application, settings = self._application, self._application.settings
