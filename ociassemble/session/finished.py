@@ -56,14 +56,16 @@ def inputs(request: BuildRequest, session: Session) -> Inputs | None:
 
     Raises what reading settings and the folder raises.
     """
-    if request.load or request.outputs or not request.push or session.options.offline or not request.use_cache:
+    elsewhere = request.load or request.runtime or request.outputs or not request.push
+    if elsewhere or session.options.offline or not request.use_cache:
         return None
     settings = settings_of(request)
     said = request.created or session.environment.variables.get("SOURCE_DATE_EPOCH") or settings.source_date_epoch
     # Commands, git, the clock: what they would say now is known only by asking them.
     if settings.build.run or "git" in settings.annotate or said in ("git", "now") or settings.ca_certs:
         return None
-    if not all(_is_tag(locate(text), session) for text in request.tags or settings.tags):
+    names = request.tags or settings.tags
+    if not names or not all(_is_tag(locate(text), session) for text in names):
         return None
     for path in request.writes:
         _files.check_place(path)
@@ -78,7 +80,7 @@ def unchanged(request: BuildRequest, found: Inputs, session: Session) -> tuple[W
     """
     names = [locate(text) for text in request.tags or found.settings.tags]
     record = _read(session, found.key)
-    if record is None or not names:
+    if record is None:
         return None
     if any(found.tree.answer(question, path) != answer for question, path, answer in record.asked):
         return None
@@ -131,9 +133,8 @@ def keep(
         ],
         "notes": [[note.level, note.text] for note in notes],
     }
-    raw = _json(document)
     with suppress(Error):  # a full disk costs the next build its short cut, not this one its result
-        session.store.put_record(_KIND, found.key, hashlib.sha256(raw).hexdigest().encode() + b"\n" + raw)
+        session.store.put_record(_KIND, found.key, _json(document))
 
 
 def _is_tag(place: Location, session: Session) -> bool:
@@ -162,8 +163,8 @@ def _asked(session: Session, base: str) -> str:
 
 def _read(session: Session, key: str) -> _Finished | None:
     """The record, or None: of what is damaged nothing is believed."""
-    said, _, raw = (session.store.record(_KIND, key) or b"").partition(b"\n")
-    if hashlib.sha256(raw).hexdigest().encode() != said:
+    raw = session.store.record(_KIND, key)
+    if raw is None:
         return None
     try:
         document = json.loads(raw)
