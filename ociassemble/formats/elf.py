@@ -32,7 +32,7 @@ _VERDEF, _VERNEED = 0x6FFFFFFC, 0x6FFFFFFE
 _WEAK = 2  # VER_FLG_WEAK: the loader does without
 _MAX_HEADERS = 256
 _MAX_DYNAMIC = 8192  # entries
-_MAX_NAME = 4096  # bytes
+MAX_NAME = 4096  # bytes
 _MAX_VERSIONS = 8192  # records of one table; libstdc++ has some hundred
 _MAX_NAMES = 1 << 20  # bytes of all names of one file; the largest real ones have some thousand
 
@@ -103,11 +103,15 @@ def read(fetch: Fetch) -> Elf:
     return _Reader(fetch).elf()
 
 
-def dynamic_ranges(head: bytes | bytearray | memoryview) -> tuple[tuple[int, int], ...]:
-    """(offset, size) of what is sure to be asked for beyond the program headers, which must be in `head`."""
+def dynamic_ranges(head: bytes | bytearray | memoryview, small: int) -> tuple[tuple[int, int], ...]:
+    """(offset, size) of what is likely to be asked for beyond the program headers, which must be in `head`.
+
+    That is the dynamic segment, and loaded parts of `small` bytes at most: where patchelf puts the names it changed.
+    """
     view = memoryview(head)
     reader = _Reader(lambda offset, size: view[offset : offset + size])
-    return tuple((item.offset, item.size) for item in reader.segments if item.type in (_DYNAMIC, _INTERPRETER))
+    kinds = (_DYNAMIC, _INTERPRETER, _LOAD)
+    return tuple((item.offset, item.size) for item in reader.segments if item.type in kinds and 0 < item.size <= small)
 
 
 class _Reader:
@@ -135,7 +139,7 @@ class _Reader:
         interpreter = ""
         for item in self.segments:
             if item.type == _INTERPRETER:
-                interpreter = self._text(item.offset, min(item.size, _MAX_NAME))
+                interpreter = self._text(item.offset, min(item.size, MAX_NAME))
                 break
         dynamic = next((item for item in self.segments if item.type == _DYNAMIC), None)
         needed: list[int] = []
@@ -226,7 +230,7 @@ class _Reader:
         base = self._offset(tags[_STRTAB], "strings")
         result, left = {}, _MAX_NAMES
         for offset in offsets:
-            text = result[offset] = self._text(base + offset, _MAX_NAME)
+            text = result[offset] = self._text(base + offset, MAX_NAME)
             left -= len(text)
             if left < 0:
                 raise ElfFormatError("an ELF file with more names than any loader reads")

@@ -20,12 +20,14 @@ from ociassemble.image.filesystem import Found, Path, members
 from ociassemble.image.image import Layer
 
 VERSION = 1  # bumped when more is kept of a file: records of older versions are then not looked at
-KEEP = 32 << 20  # bytes of one ELF file held at once; what lies beyond is read anew
+KEEP = 2 << 20  # bytes of the beginning of one ELF file that are held; of what lies beyond, likely parts are
+_PART = 1 << 20  # bytes of the largest such part
 FIRST_LINE = 256  # bytes a kernel reads of a file to find out how to start it (BINPRM_BUF_SIZE)
 _HEAD = 64 << 10  # bytes in which program headers are looked for
 _MAX_TEXT = 64 << 10
 _MAX_CACHE = 4 << 20
 _MAX_SOURCE = 4 << 20
+_MAX_PARTS = 16
 _MAX_RUNS = 8  # how often a file is read from its beginning once more
 
 _CACHE = "etc/ld.so.cache"
@@ -103,7 +105,7 @@ class Sample:
                 if not self._kind:
                     self._held.clear()
             return
-        if self._position < KEEP:
+        if self._kind != "elf" or self._position < KEEP:
             self._held.append(block)
         else:
             self._beyond(block)
@@ -124,14 +126,20 @@ class Sample:
         """Keep what is sure to be asked for of a large file's far parts."""
         if self._wanted is None:
             try:
-                self._wanted = [item for item in elf.dynamic_ranges(self._head(_HEAD)) if 0 < item[1] <= 1 << 20]
+                found = elf.dynamic_ranges(self._head(_HEAD), _PART)[:_MAX_PARTS]
             except FormatError:
-                self._wanted = []
+                found = ()
+            # Names are asked for with some room for them, which reaches over the end of their part.
+            self._wanted = [
+                (at, size + elf.MAX_NAME) for at, size in found if at + size + elf.MAX_NAME > self._position
+            ]
+            held = b"".join(self._held)
+            self._ranges = {at: bytearray(held[at:]) for at, _ in self._wanted if at < len(held)}
         for offset, size in self._wanted:
             first, last = max(offset, self._position), min(offset + size, self._position + len(block))
             if first < last:
                 kept = self._ranges.setdefault(offset, bytearray())
-                if len(kept) == first - offset:  # otherwise it began in what is held, and is read anew
+                if len(kept) == first - offset:
                     kept += block[first - self._position : last - self._position]
 
     def _head(self, size: int) -> bytes:

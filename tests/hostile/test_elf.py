@@ -169,6 +169,7 @@ def test_hostile_files(name: str, data: bytes) -> None:
 def test_a_far_table_is_not_read_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables that lie so that each part asked for is before the last cost a bounded number of readings."""
     monkeypatch.setattr(contents, "KEEP", 4096)
+    monkeypatch.setattr(contents, "_PART", 128)
     at = table(0)
     backwards = bytearray(b"\0" * 60_000)
     tags = [(STRTAB, at + 30_000), (VERNEED, at + 20_000), (VERDEF, at + 10_000), (NEEDED, 1)]
@@ -195,6 +196,25 @@ def test_a_far_table_is_not_read_again_and_again(monkeypatch: pytest.MonkeyPatch
     for block in blocks:
         alone.feed(block)
     assert alone.facts() == FileFacts(damaged="an ELF file whose tables are too far apart to be read")
+
+
+@pytest.mark.parametrize("start", [1 << 20, 3 << 19, 3 << 20], ids=["held", "half held", "beyond"])
+def test_names_at_the_end_of_a_large_file_are_kept_while_it_passes(start: int) -> None:
+    """patchelf puts the names it changed into a loaded part of their own, behind all else."""
+    here, size = 1 << 40, 900 << 10  # address and size of that part
+    strings = bytes(size - len(STRINGS)) + STRINGS
+    tags = [(STRTAB, here + size - len(STRINGS)), (NEEDED, 1)]
+    segments = [(1, start, here, size), (2, start + size, here + size, 48)]
+    data = made(tags, bytes(start - table(0)) + strings, segments=segments) + bytes(3 << 20)
+
+    sample = Sample("x", len(data))  # which cannot read it anew
+    for place in range(0, len(data), 1 << 18):
+        sample.feed(data[place : place + (1 << 18)])
+    facts = sample.facts()
+
+    assert facts == FileFacts(elf=elf.parse(data))
+    assert facts.elf is not None
+    assert facts.elf.needed == ("libx.so",)
 
 
 @settings(max_examples=150)
