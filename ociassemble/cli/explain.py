@@ -104,8 +104,10 @@ def explanation_lines(found: Explanation) -> Iterator[str]:
         yield ""
         yield f"{image.platform:<12}{image.digest}"
         base = image.base
-        origin = f" ({base['source']})" if base["source"] else ""
-        yield f"base        {base['name'] or '-'}{origin} {base['digest']}".rstrip()
+        name = f"{base['name'] or '-'}" + (f" ({base['source']})" if base["source"] else "")
+        if base["source"] == "debian":
+            name = "assembled from Debian packages" + (f", in place of {base['name']}" if base["name"] else "")
+        yield f"base        {name} {base['digest']}".rstrip()
         yield f"inputs      {f'named by {image.lock}' if image.lock else 'no lock here knows its layers'}"
         if not image.recorded:
             yield "built       not here, as far as this store knows: where layers came from is not recorded"

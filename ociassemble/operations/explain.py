@@ -207,11 +207,12 @@ def _in_base(diff_id: Digest, locked: LockedPlatform | None) -> bool:
 
 def _base(base: Mapping[str, str], locked: LockedPlatform | None) -> str:
     name = base["name"] or base["digest"]
-    words = f"base image {name}".rstrip()
+    if base["source"] != "debian":
+        return f"base image {name}".rstrip()
     pinned = locked.base if locked is not None else None
-    if isinstance(pinned, DebianBase) and str(pinned.digest) == base["digest"]:
-        return f"{words}, assembled from {len(pinned.packages)} Debian packages"
-    return f"{words}, assembled from Debian packages" if base["source"] == "debian" else words
+    known = isinstance(pinned, DebianBase) and str(pinned.digest) == base["digest"]
+    count = f"{len(pinned.packages)} " if isinstance(pinned, DebianBase) and known else ""
+    return f"base, assembled from {count}Debian packages"
 
 
 def _locked_sources(item: LockedLayer, locked: LockedPlatform) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from ociassemble.image.image import Image, Layer, Node, open_image
 from ociassemble.oci import mediatype
 from ociassemble.oci.config import ImageConfig
 from ociassemble.oci.digest import Digest
+from ociassemble.oci.index import Index
 from ociassemble.oci.manifest import Manifest
 from ociassemble.testing import images
 from ociassemble.transports.layout import LayoutSource
@@ -28,7 +29,8 @@ def tamper(folder: Path, tag: str, new: str, change: Change) -> None:
     """Read the image `tag` of a layout, and lay it out again, changed, as `new`. Of an index every image is changed."""
     node = LayoutSource(folder, tag).read()
     if node.is_index:
-        changed: Image | Node = images.index([change(open_image(child)) for child in node.children])
+        said = Index.parse(node.raw).annotations
+        changed: Image | Node = images.index([change(open_image(child)) for child in node.children], annotations=said)
     else:
         changed = change(open_image(node))
     images.lay_out(changed, folder, new)
