@@ -2,6 +2,7 @@
 #   make demo       build, push, pull and run a real web application
 #   make test       lint, types, tests (under 8 minutes on two cores)
 #   make test-long  the long sets as well
+#   make scoreboard specs/scoreboard.md from the figures that `make test-long` left in build/
 #   make lint       ruff and mypy alone
 #   make image      our own image, for two platforms, into .make/image; TAG=... pushes it there instead
 #   make bench      the figures of bench/README.md, on this machine (keep it quiet)
@@ -16,10 +17,10 @@ BIN := .venv/bin
 READY := .make/ready-$(shell { cat pyproject.toml; pwd; } | cksum | tr ' ' '-')
 JOBS ?= 2
 
-.PHONY: help demo image test test-long lint bench peers clean setup
+.PHONY: help demo image test test-long scoreboard lint bench peers clean setup
 
 help:
-	@sed -n '2,8s/^# //p' Makefile
+	@sed -n '2,9s/^# //p' Makefile
 
 setup: $(READY)
 
@@ -51,6 +52,9 @@ test: $(READY) peers lint
 
 test-long: $(READY) peers lint
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(JOBS) --durations=15 -rs $(ARGS)
+
+scoreboard: $(READY)
+	@$(BIN)/python scripts/scoreboard
 
 bench: $(READY)
 	@for script in startup layers memory warm express; do $(BIN)/python bench/$$script.py; done

@@ -363,12 +363,15 @@ def clear(path: Path) -> None:
 
 def sync_directory(path: Path) -> None:
     """fsync a folder, so that renames in it survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _point("fsync", path)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _point("fsync", path)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise translate(error, path, "write") from error
 
 
 def write_atomic(
@@ -442,9 +445,15 @@ def spooled(chunks: Iterable[bytes]) -> BinaryIO:
 
 
 @contextlib.contextmanager
-def temporary_directory(prefix: str = "ociassemble-", folder: Path | None = None) -> Iterator[Path]:
-    """A private folder that is gone when the block is left."""
-    made = TemporaryDirectory(folder or Path(tempfile.gettempdir()), prefix=prefix)
+def temporary_directory(prefix: str, *, sweeping: bool = True) -> Iterator[Path]:
+    """A private folder in TMPDIR that is gone when the block is left.
+
+    With `sweeping` those of killed processes with the same prefix go first.
+    """
+    folder = temporary_folder()
+    if sweeping:
+        sweep(folder, prefix)
+    made = TemporaryDirectory(folder, prefix=prefix)
     try:
         yield made.path
     finally:

@@ -180,7 +180,8 @@ def run(
     request = RunRequest(
         image=image, lay_out=lay_out, args=args, env=dict(env), port=Port.parse(port) if port else None
     )
-    with _files.temporary_directory("ociassemble-run-") as folder:
+    # Not swept: a container may run on in the folder of a `run` that was killed.
+    with _files.temporary_directory("ociassemble-run-", sweeping=False) as folder:
         return start(choices, request, folder=folder, progress=session.progress)
 
 
