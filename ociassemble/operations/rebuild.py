@@ -8,6 +8,7 @@ from flags given again, so that whoever changed an image cannot have changed wha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -92,8 +93,10 @@ def rebuild(session: Session, text: str, request: BuildRequest) -> Rebuild:
         for image in images
         if _is_digest(said := image.manifest.annotations.get(keys.BASE_DIGEST, ""))
     }
-    with _files.temporary_directory("ociassemble-verify-") as folder:
-        inner = RebuildSession(session, PrivateStore(folder / "store", session.store), bases)
+    with ExitStack() as stack:
+        folder = stack.enter_context(_files.temporary_directory("ociassemble-verify-"))
+        store = PrivateStore(folder / "store", session.store)
+        inner = stack.enter_context(closing(RebuildSession(session, store, bases)))
 
         def once() -> tuple[Planned, Node, Comparison]:
             plan = built(planned(request, inner), request, inner)

@@ -155,9 +155,9 @@ def in_words(sources: Sequence[Mapping[str, Any]]) -> str:
     for source in sources:
         kind, name = str(source.get("type", "")), str(source.get("name") or source.get("path") or "")
         if kind == "files":
-            words.append(_files(_count(source)))
+            words.append(_files(_count(source), "the project"))
         elif kind == "release":
-            words.append(f"{_count(source)} files of an upstream release")
+            words.append(_files(_count(source), "an upstream release"))
         elif kind == "certificates":
             words.append(f"certificates in {name}")
         elif kind == "more":
@@ -165,6 +165,8 @@ def in_words(sources: Sequence[Mapping[str, Any]]) -> str:
         else:
             packages.setdefault(_NOUNS.get(kind, kind), []).append(name)
     for noun, names in packages.items():
+        if not names:
+            continue
         rest = len(names) - 1
         more = f" and {rest} more {noun}{'s' * (rest > 1)}" if rest else ""
         words.append(f"{names[0]}{more}".strip())
@@ -179,5 +181,5 @@ def _count(source: Mapping[str, Any]) -> int:
 _NOUNS = {"wheel": "wheel", "npm": "package", "node_modules": "folder", "deb": "package", "stated": "path"}
 
 
-def _files(count: int) -> str:
-    return f"{count} file{'' if count == 1 else 's'} of the project"
+def _files(count: int, whose: str) -> str:
+    return f"{count} file{'' if count == 1 else 's'} of {whose}"
