@@ -1,0 +1,363 @@
+"""Finished layers in registries: what a build asks for and sends, counted at the line (registry-cache.md)."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ociassemble.content.directory import DirectoryStore
+from ociassemble.net.wire import Wire
+from ociassemble.oci.annotations import LAYER_KEY
+from ociassemble.oci.manifest import Manifest
+from ociassemble.oci.reference import Reference
+from ociassemble.operations import cache_repository
+from ociassemble.progress import Progress
+from ociassemble.registry.client import RegistryClient
+from ociassemble.registry.locations import Locations
+from ociassemble.session import Session
+from ociassemble.session.environment import Environment, Options
+from ociassemble.testing import images
+from tests.debian_archive import elf
+from tests.failure.index import Index, pinned
+from tests.failure.scene import Done, Scene, noise, scene_below
+from tests.failure.test_packages import made
+from tests.peers import RegistryServer
+from tests.transports.metered import Meter
+
+HEADERS = 900  # bytes of one request's head, at most
+BASE = 3_000_000  # bytes of the base's second layer
+
+
+def python_base() -> images.Image:
+    """A base of which a lock can say all that a proof needs: with accounts, and a standard library."""
+    system = images.layer(
+        {
+            "etc/os-release": 'ID=debian\nVERSION_ID="13"\n',
+            "etc/passwd": "root:x:0:0::/:\nnonroot:x:65532:65532::/home/nonroot:\n",
+            "usr/bin/python3.13": images.program(elf(kind=2)),
+            "usr/lib/python3.13/os.py": "",
+            "usr/lib/x86_64-linux-gnu/libc.so.6": images.program(),
+            "var/lib/dpkg/status.d/libc6": "Package: libc6\nVersion: 2.41-12\n",
+        }
+    )
+    weight = images.layer({"usr/share/weight": noise(BASE, "base")})
+    execution = {"Entrypoint": ["/usr/bin/python3.13"], "User": "65532", "Env": ["PATH=/usr/bin"]}
+    return images.image([system, weight], platform="linux/amd64", execution=execution)
+
+
+class Bench:
+    """A project with two dependencies, a base, a registry behind a meter; `fresh` forgets all that is local."""
+
+    def __init__(self, scene: Scene, host: str, stored: Path) -> None:
+        self.scene = scene
+        self.stored = stored  # the registry's disk
+        self.meter = Meter(host)
+        scene.stack.callback(self.meter.close)
+        self.host = self.meter.name
+        self.base = f"{self.host}/base:v1"
+        images.push(python_base(), self.base)
+        self.wheels = {"alpha": self.wheel("alpha"), "beta": self.wheel("beta")}
+        self.index = self._serve()
+        self.project("one")
+
+    def wheel(self, name: str, seed: str = "") -> tuple[str, bytes]:
+        return made(name, {f"{name}/__init__.py": b"", f"{name}/data.bin": noise(200_000, name + seed)})
+
+    def _serve(self) -> Index:
+        return self.scene.wheels(*self.wheels.values())
+
+    def project(self, text: str) -> None:
+        self.scene.file("main.py", f"import alpha\nprint({text!r})\n")
+        self.scene.file("requirements.txt", pinned(*self.wheels.values()))
+        settings = f'base = "{self.base}"\nplatforms = ["linux/amd64"]\nlayers = "per-package"\n'
+        self.scene.file("ociassemble.toml", settings)
+
+    def lock(self) -> None:
+        self.scene.run("lock", str(self.scene.project)).worked()
+
+    def fresh(self) -> None:
+        shutil.rmtree(self.scene.cache)
+
+    def build(self, name: str, *argv: str) -> Done:
+        self.meter.clear()
+        self.index.requests.clear()
+        words = ("build", str(self.scene.project), "-t", f"{self.host}/{name}", "--push", *argv)
+        return self.scene.run(*words).worked()
+
+    def manifest(self, name: str) -> Manifest:
+        return Manifest.parse(RegistryClient(Wire()).resolve(Reference.parse(f"{self.host}/{name}"))[1])
+
+
+@pytest.fixture(params=["ours", pytest.param("docker-registry", marks=pytest.mark.interop)])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    with scene_below(tmp_path / "scene") as scene:
+        if request.param == "ours":
+            host, stored = scene.serve().host, scene.root / "registry"
+        else:
+            registry: RegistryServer = request.getfixturevalue("docker_registry")
+            host, stored = registry.host, registry.root
+        yield Bench(scene, host, stored)
+
+
+def digest(done: Done) -> str:
+    return done.out.strip().rpartition("@")[2]
+
+
+# --- a fresh runner ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("CACHE-1", "CACHE-2", "CACHE-4", "CACHE-8")
+def test_a_fresh_runner_with_a_lock_fetches_documents_only(bench: Bench) -> None:
+    bench.lock()
+    first = bench.build("app:v1")
+    assert bench.meter.up > 400_000
+    bench.fresh()
+
+    again = bench.build("app:v1")
+
+    assert digest(again) == digest(first)
+    assert bench.index.requests == []
+    assert bench.meter.down < 20_000, bench.meter.requests
+    assert bench.meter.up < len(bench.meter.requests) * HEADERS
+    assert bench.meter.methods().keys() <= {"GET", "HEAD"}, bench.meter.requests
+    assert "2 finished layers at" in again.err
+
+
+@pytest.mark.spec("CACHE-2")
+def test_another_tag_of_the_repository_asks_for_each_layer_and_sends_none(bench: Bench) -> None:
+    bench.lock()
+    first = bench.build("app:v1")
+    bench.fresh()
+    again = bench.build("app:v2")
+    assert digest(again) == digest(first)
+    assert bench.index.requests == []
+    assert (bench.meter.down < 20_000, bench.meter.up < 20_000) == (True, True), bench.meter.requests
+    assert sum(line.startswith("PUT") for line in bench.meter.requests) == 1
+
+
+@pytest.mark.spec("CACHE-2", "CACHE-4")
+def test_a_changed_application_sends_its_own_layer_config_and_manifest(bench: Bench) -> None:
+    bench.lock()
+    bench.build("app:v1")
+    before = bench.manifest("app:v1")
+    bench.fresh()
+    bench.project("two")
+
+    bench.build("app:v1")
+    methods = bench.meter.methods()
+
+    after = bench.manifest("app:v1")
+    assert [layer.digest for layer in after.layers[:-1]] == [layer.digest for layer in before.layers[:-1]]
+    sent = after.layers[-1].size + after.config.size + len(after.raw)
+    assert sent < bench.meter.up < sent + len(bench.meter.requests) * HEADERS
+    assert bench.index.requests == []
+    assert bench.meter.down < 20_000, bench.meter.requests
+    # One look at the tag; base, previous manifest; what is new is asked for, and sent by two requests each.
+    assert methods == {"GET": 3, "HEAD": 3, "POST": 2, "PUT": 3}, bench.meter.requests
+
+
+@pytest.mark.spec("CACHE-2")
+def test_a_bumped_dependency_sends_its_layer_config_and_manifest(bench: Bench) -> None:
+    bench.lock()
+    bench.build("app:v1")
+    before = bench.manifest("app:v1")
+    bench.wheels["beta"] = bench.wheel("beta", "bumped")
+    bench.index = bench._serve()
+    bench.project("one")
+    bench.lock()
+    bench.fresh()
+
+    bench.build("app:v1")
+
+    after = bench.manifest("app:v1")
+    new = [layer for layer in after.layers if layer.digest not in {item.digest for item in before.layers}]
+    assert len(new) == 2  # its own; and the application's, which has the list of requirements
+    sent = sum(layer.size for layer in new) + after.config.size + len(after.raw)
+    assert sent < bench.meter.up < sent + len(bench.meter.requests) * HEADERS
+    assert set(bench.index.fetched()) == {f"/files/{bench.wheels['beta'][0]}"}
+
+
+@pytest.mark.spec("CACHE-3", "CACHE-7")
+def test_without_a_lock_the_image_that_is_replaced_is_the_cache(bench: Bench) -> None:
+    first = bench.build("app:v1", "--no-lock")
+    bench.fresh()
+    again = bench.build("app:v1", "--no-lock")
+    assert digest(again) == digest(first)
+    assert "2 finished layers at" in again.err
+    assert "layer     alpha" not in again.err
+    # What a registry said is no record: the next build asks again, and is told again.
+    bench.project("two")
+    assert "2 finished layers at" in bench.build("app:v1", "--no-lock").err
+
+
+@pytest.mark.spec("CACHE-1")
+def test_no_cache_asks_nobody(bench: Bench) -> None:
+    bench.lock()
+    first = bench.build("app:v1")
+    bench.fresh()
+    again = bench.build("app:v1", "--no-cache")
+    assert digest(again) == digest(first)
+    assert len(bench.index.fetched()) == 2
+    assert "finished layer" not in again.err
+
+
+@pytest.mark.spec("CACHE-1")
+def test_a_lock_is_made_of_what_was_built(bench: Bench) -> None:
+    bench.scene.file("ociassemble.toml", bench.scene.project.joinpath("ociassemble.toml").read_text()
+                     + f'cache-from = ["{bench.host}/app:v1"]\n')  # fmt: skip
+    bench.build("app:v1", "--no-lock")
+    bench.fresh()
+    bench.meter.clear()
+    bench.lock()
+    assert not [line for line in bench.meter.requests if "/v2/app/" in line]
+
+
+@pytest.mark.spec("CACHE-4")
+def test_a_layer_from_a_registry_is_whole_in_a_layout(bench: Bench) -> None:
+    bench.lock()
+    first = bench.build("app:v1")
+    bench.fresh()
+    argv = ("--cache-from", f"{bench.host}/app:v1", "-o", f"oci:{bench.scene.outputs}/image:v1")
+    done = bench.scene.run("build", str(bench.scene.project), *argv).worked()
+    assert digest(done) == digest(first)
+    assert bench.index.requests == []
+    assert bench.scene.run("validate", f"oci:{bench.scene.outputs}/image:v1").worked()
+
+
+@pytest.mark.spec("CACHE-3")
+def test_a_layer_of_an_image_given_as_cache_is_mounted(bench: Bench) -> None:
+    bench.build("app:v1", "--no-lock")
+    bench.fresh()
+    done = bench.build("other:v1", "--no-lock", "--cache-from", f"{bench.host}/app:v1")
+    assert "2 finished layers at" in done.err
+    mounted = [line for line in bench.meter.requests if "mount=" in line and "from=app" in line]
+    assert len(mounted) == 2
+
+
+# --- pushing ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("CACHE-8", "CACHE-9", "CACHE-11")
+def test_an_unchanged_push_is_one_look_at_the_tag(bench: Bench) -> None:
+    bench.lock()
+    bench.build("app:v1")
+    bench.build("app:v1")
+    # The base is pinned: nobody asks for it.
+    assert [line for line in bench.meter.requests if line.startswith("HEAD")] == bench.meter.requests
+    assert len(bench.meter.requests) in (1, 2)
+    # Without the record of the finished build, all is planned anew, and that is all that is asked.
+    shutil.rmtree(bench.scene.store / "records/finished")
+    bench.build("app:v1")
+    assert bench.meter.requests == ["HEAD /v2/app/manifests/v1"]
+
+
+@pytest.mark.spec("CACHE-8")
+def test_a_tag_that_somebody_else_moved_is_put_again(bench: Bench) -> None:
+    bench.lock()
+    first = bench.build("app:v1")
+    images.push(images.image([images.layer({"x": "other"})]), f"{bench.host}/app:v1")
+    again = bench.build("app:v1")
+    assert digest(again) == digest(first)
+    assert bench.manifest("app:v1").digest == digest(first)
+
+
+@pytest.mark.spec("CACHE-9", "CACHE-12")
+def test_a_new_repository_of_the_same_host_is_sent_one_manifest(bench: Bench) -> None:
+    bench.lock()
+    bench.build("app:v1")
+    bench.build("other:v1")
+    # The tag (and once more, by what sees that nothing changed); six blobs, mounted; the manifest.
+    assert bench.meter.methods() == {"HEAD": 2, "POST": 6, "PUT": 1}, bench.meter.requests
+    assert bench.meter.up < 9 * HEADERS + len(bench.manifest("other:v1").raw)
+
+
+@pytest.mark.spec("CACHE-12")
+def test_a_place_that_lost_the_blob_is_forgotten(bench: Bench) -> None:
+    bench.lock()
+    first = bench.build("app:v1")
+    lost = bench.manifest("app:v1").layers[2].digest
+    locations = Locations(lambda: DirectoryStore(bench.scene.store))
+    assert locations.of(lost, bench.host) == ("app",)
+    with Wire().request("DELETE", f"http://{bench.host}/v2/app/blobs/{lost}") as response:
+        assert response.status == 202
+    again = bench.build("other:v1")
+    assert digest(again) == digest(first)
+    assert "4 blobs mounted, 1 already there" in again.err or "1 uploaded" in again.err
+    assert locations.of(lost, bench.host) == ("other",)
+
+
+@pytest.mark.spec("CACHE-12")
+def test_ten_applications_store_their_dependencies_once(bench: Bench) -> None:
+    bench.lock()
+    sizes = []
+    for number in range(10):
+        bench.project(f"application {number}")
+        bench.build(f"team/app{number}:v1")
+        sizes.append(sum(path.stat().st_size for path in bench.stored.rglob("*") if path.is_file()))
+        if number == 4:
+            bench.fresh()  # another runner, which knows of no places
+    dependencies = sizes[0] - BASE
+    assert dependencies > 400_000
+    assert sizes[-1] - sizes[0] < 0.05 * sizes[0], sizes
+
+
+# --- a repository of layers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("CACHE-20", "CACHE-22", "CACHE-23")
+def test_applications_share_a_repository_of_layers(bench: Bench) -> None:
+    layers = ("--cache-repo", f"{bench.host}/layers")
+    first = bench.build("app:v1", "--no-lock", *layers)
+    assert "2 finished layers recorded" in first.err
+    bench.fresh()
+
+    done = bench.build("other:v1", "--no-lock", *layers)
+
+    assert digest(done) == digest(first)
+    assert "2 finished layers at" in done.err
+    # The layers were neither built nor read: the proof had what is recorded of them.
+    blobs = {layer.digest for layer in bench.manifest("app:v1").layers if LAYER_KEY in layer.annotations}
+    assert not [line for line in bench.meter.requests if line.startswith("GET") and any(blob in line for blob in blobs)]
+    assert not list((bench.scene.store / "records").glob("verdicts/*"))
+    assert len(list((bench.scene.store / "records").glob("contents/*"))) == 3  # the base's, and the application's
+    assert "recorded" not in done.err
+
+
+@pytest.mark.spec("CACHE-23")
+def test_nothing_is_recorded_without_push(bench: Bench) -> None:
+    bench.meter.clear()
+    bench.scene.run("build", str(bench.scene.project), "--no-lock", "--cache-repo", f"{bench.host}/layers").worked()
+    assert not [line for line in bench.meter.requests if line.startswith(("POST", "PUT"))]
+
+
+@pytest.mark.spec("CACHE-20")
+@pytest.mark.parametrize("name", ["layers:v1", "layers@sha256:" + "0" * 64])
+def test_a_repository_is_no_image(bench: Bench, name: str) -> None:
+    done = bench.scene.run("build", str(bench.scene.project), "--no-lock", "--cache-repo", f"{bench.host}/{name}")
+    done.failed(2, "it is a repository", hint=f"write `{bench.host}/layers`")
+
+
+@pytest.mark.spec("CACHE-25")
+def test_records_are_pruned(bench: Bench) -> None:
+    bench.build("app:v1", "--no-lock", "--cache-repo", f"{bench.host}/layers")
+    images.push(images.image([images.layer({"x": "mine"})]), f"{bench.host}/layers:an-image")
+    environment = replace(Environment.of_process(), home=bench.scene.home)
+    session = Session(environment, Options(cache_dir=bench.scene.cache), Progress())
+    name, now = f"{bench.host}/layers", time.time()
+    client, reference = RegistryClient(Wire()), Reference.parse(name)
+
+    assert cache_repository.prune(session, name, older_than=3600, now=now) == ()
+    found = cache_repository.prune(session, name, older_than=3600, now=now + 7200, dry_run=True)
+    assert len(found) == 2
+    assert all(item.size > 190_000 for item in found)
+    assert len(client.tags(reference)) == 3
+    assert cache_repository.prune(session, name, now=now) == found
+    assert client.tags(reference) == ["an-image"]
+    # What was pruned is made, and recorded, again.
+    bench.fresh()
+    assert "2 finished layers recorded" in bench.build("app:v2", "--no-lock", "--cache-repo", name).err
