@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ociassemble.base.debian.recipe import DerivedItem, Item, PackageItem, Recipe, RecipeLayer, ReleaseItem
 from ociassemble.content.compress import Codec
@@ -25,7 +25,9 @@ from ociassemble.plan.locked import DebianPackage
 from ociassemble.plan.plan import DebSource, DerivedSource, LayerPlan, Source
 from ociassemble.plan.release import Release
 from ociassemble.progress import Progress
-from ociassemble.sources.debian import Fetch, Mirror, Verify, resolve
+
+if TYPE_CHECKING:
+    from ociassemble.sources.debian import Fetch, Mirror, Verify
 
 # An assembled base is the same whenever it is made.
 CREATED = created.rfc3339(created.CONSTANT)
@@ -62,6 +64,8 @@ def resolve_packages(
     store: Store | None = None,
 ) -> tuple[tuple[DebianPackage, ...], ...]:
     """The newest packages for `image`, one tuple a platform, in the platforms' order; suites are asked once."""
+    from ociassemble.sources.debian import resolve
+
     names = recipe.image(image).packages
     architectures = [recipe.platform(platform).debian for platform in platforms]
     found = resolve(

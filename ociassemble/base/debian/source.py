@@ -18,8 +18,6 @@ from ociassemble.content.store import Store
 from ociassemble.errors import OfflineError
 from ociassemble.image.image import Image
 from ociassemble.layer.build import BuiltLayer
-from ociassemble.net import download
-from ociassemble.net.wire import Wire
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
@@ -27,9 +25,10 @@ from ociassemble.plan.locked import DebianBase, DebianPackage
 from ociassemble.plan.plan import LayerPlan
 from ociassemble.plan.release import Release, ReleaseArchive
 from ociassemble.progress import Progress
-from ociassemble.sources import debian, releases
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what asks archives is loaded where one is asked: a pinned base is mostly in the store
+    from ociassemble.net import download
+    from ociassemble.net.wire import Wire
     from ociassemble.sources.npmrc import NpmSettings
 
 Fetch = Callable[[tuple[ArtifactRef, ...]], None]
@@ -129,6 +128,7 @@ class DebianBases:
 
     def _resolved(self, name: BaseName, platforms: Sequence[Platform]) -> tuple[tuple[DebianPackage, ...], ...]:
         from ociassemble.attest.openpgp import verify_release
+        from ociassemble.sources import debian
 
         with self.progress.task("resolve", f"Debian packages of {name.written}"):
             return resolve_packages(
@@ -144,6 +144,8 @@ class DebianBases:
             )
 
     def _document(self, url: str, limit: int) -> bytes:
+        from ociassemble.net import download
+
         return download.get(self.wire(), url, limit=limit).data
 
     def _fetcher(self, packages: Sequence[DebianPackage], upstream: Sequence[Release]) -> Fetch:
@@ -153,6 +155,8 @@ class DebianBases:
             self._download(urls, ref, None)
 
         def fetch(artifacts: tuple[ArtifactRef, ...]) -> None:
+            from ociassemble.sources import debian, releases
+
             wanted = {ref.digest for ref in artifacts}
             missing = [by_digest[ref.digest] for ref in artifacts if self._lacks(ref, by_digest)]
             lacking = [item for item in upstream if not wanted.isdisjoint(archive.digest for archive in item.archives)]
@@ -171,6 +175,8 @@ class DebianBases:
         return ref.digest in packages and self.store.size(ref.digest) != ref.size
 
     def _bring(self, release: Release) -> None:
+        from ociassemble.sources import releases
+
         home = f"{self.upstream.rstrip('/')}/" if self.upstream else load().archives[release.name].home
 
         def locate(archive: ReleaseArchive) -> str:
@@ -184,6 +190,8 @@ class DebianBases:
         releases.bring(release, locate, one, store=self.store, progress=self.progress)
 
     def _download(self, urls: Sequence[str], ref: ArtifactRef, headers: download.Headers | None) -> None:
+        from ociassemble.net import download
+
         wire, label = self.wire(), ref.filename
         download.fetch(
             wire, urls, ref.digest, ref.size, self.store, label=label, progress=self.progress, headers=headers

@@ -20,12 +20,12 @@ from ociassemble.formats.zip import ZipError
 from ociassemble.project.secrets.findings import Finding, fingerprint
 from ociassemble.project.secrets.names import by_name
 from ociassemble.project.secrets.search import Search
+from ociassemble.project.secrets.sniffed import HEAD, kind
 
 MAX_DEPTH = 2  # an archive, and an archive in it
 MAX_MEMBERS = 100_000  # of one file of the project, all depths together
 MAX_BYTES = 1 << 30  # unpacked, likewise
 MAX_NESTED = 64 << 20  # bytes of an archive inside another one: it is held in memory
-HEAD = 512  # bytes that tell what a file is
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -35,8 +35,6 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _MAX32 = 0xFFFFFFFF
 _MAX_DIRECTORY = 64 << 20
 _BLOCK = 1 << 18
-_FIRST = (b"\x1f", b"\xfd", b"B", b"\x28")
-_SUFFIXES = (".zip", ".jar", ".war", ".ear", ".whl", ".egg", ".pyz", ".pex", ".shiv", ".aar", ".nupkg")
 
 
 class _Limit(Exception):
@@ -51,17 +49,6 @@ class _Entry(NamedTuple):
     packed: int
     size: int
     offset: int
-
-
-def kind(path: str, head: bytes) -> str | None:
-    """`zip`, `tar`, a compression (gzip, xz, bzip2, zstd), or None, by the first `HEAD` bytes and the name."""
-    if head.startswith(b"PK\x03\x04") or path.lower().endswith(_SUFFIXES):
-        return "zip"
-    if head[257:262] == b"ustar":
-        return "tar"
-    # Most files end at the first byte.
-    codec = compress.sniff(head) if head[:1] in _FIRST else "none"
-    return codec if codec != "none" else None
 
 
 class Inside:

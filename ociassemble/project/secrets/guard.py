@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from ociassemble.project.secrets import archives
 from ociassemble.project.secrets.findings import Finding, fingerprint
 from ociassemble.project.secrets.names import by_name
 from ociassemble.project.secrets.search import Search
+from ociassemble.project.secrets.sniffed import HEAD, kind
 
 
 class Verdict(NamedTuple):
@@ -36,7 +36,7 @@ class Guard:
 
     def feed(self, block: bytes) -> None:
         if not self._size:
-            self._kind = archives.kind(self._path, block[: archives.HEAD])
+            self._kind = kind(self._path, block[:HEAD])
         self._size += len(block)
         self._search.feed(block)
 
@@ -45,6 +45,8 @@ class Guard:
         found = self._search.finish()
         if self._kind is None:
             return Verdict(tuple(found)) if found else NOTHING
+        from ociassemble.project.secrets import archives
+
         inside = archives.Inside()
         with reopen() as stream:
             whole = inside.look(stream, self._size, self._path)
