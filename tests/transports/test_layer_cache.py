@@ -13,6 +13,7 @@ import pytest
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.net.wire import Wire
 from ociassemble.oci.annotations import LAYER_KEY
+from ociassemble.oci.digest import Digest
 from ociassemble.oci.manifest import Manifest
 from ociassemble.oci.reference import Reference
 from ociassemble.operations import cache_repository
@@ -237,6 +238,26 @@ def test_a_layer_of_an_image_given_as_cache_is_mounted(bench: Bench) -> None:
     assert "2 finished layers at" in done.err
     mounted = [line for line in bench.meter.requests if "mount=" in line and "from=app" in line]
     assert len(mounted) == 2
+
+
+@pytest.mark.spec("CACHE-7", "CACHE-8")
+def test_a_layer_that_the_registry_lost_is_built_after_all(bench: Bench) -> None:
+    """The manifest of the tag promises it; that it is gone shows only when the next manifest is put."""
+    bench.lock()
+    bench.build("app:v1")
+    lost = bench.manifest("app:v1").layers[2].digest
+    with Wire().request("DELETE", f"http://{bench.host}/v2/app/blobs/{lost}") as response:
+        assert response.status == 202
+    bench.fresh()
+    bench.project("two")
+
+    done = bench.build("app:v1")
+
+    assert f"the blob {lost} is not in the store: once more" in done.err
+    assert len(bench.index.fetched()) == 1
+    assert [layer.digest for layer in bench.manifest("app:v1").layers][2] == lost
+    with Wire().request("GET", f"http://{bench.host}/v2/app/blobs/{lost}") as response:
+        assert Digest.of(response.read(1 << 20)) == lost
 
 
 # --- pushing ------------------------------------------------------------------------------------------------------
