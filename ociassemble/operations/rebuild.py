@@ -150,13 +150,14 @@ def _compression(image: Image) -> str:
     """`--compression` as it must have been for the topmost layer; "" where nothing says it."""
     said = [layer.descriptor.annotations.get(keys.LAYER_CODEC, "") for layer in image.layers]
     identity = next((text for text in reversed(said) if text), "")
-    name, _, rest = identity.partition(":")
-    level = rest.split(":")[1] if rest.count(":") == 2 else ""
+    name, _, level, *_ = *identity.split(":"), "", ""  # `Codec.identity`: name, library, level, and what else counts
+    stated = int(level) if level.isascii() and level.isdigit() and len(level) < 4 else None
     try:
         usual = choose_level(name, None, "application")
+        choose_level(name, stated, "application")
     except Error:
-        return ""
-    return name if name == "none" or not level or level == str(usual) else f"{name}:{level}"
+        return ""  # no codec of ours: what it says of itself decides nothing
+    return name if stated in (None, usual) else f"{name}:{stated}"
 
 
 def _epoch(created: str) -> str | None:

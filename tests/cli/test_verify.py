@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.tampering import Change, annotation, config_value, content, header, same, swapped, tamper, top
+from ociassemble.content import compress
+from ociassemble.image.image import Image
+from ociassemble.oci.annotations import LAYER_CODEC
+from tests.cli.tampering import Change, annotation, config_value, content, header, made, same, swapped, tamper, top
 from tests.cli.test_reports import holds
 from tests.failure.scene import Scene, scene_below
 from tests.sources.wheels import wheel
 
+GZIP = compress.parse("gzip", "application").identity
 BASE = "org.opencontainers.image.base.digest"
 
 
@@ -66,7 +71,7 @@ def test_what_was_pushed_is_reproduced_from_an_empty_cache(shop: Scene, tmp_path
         (top(header("app/main.py", 265, b"root")), ("metadata", "file", "app/main.py", "user name", "root", "")),
         (top(swapped("app/static/a.txt", "app/static/b.txt")), ("order", "file", "app/static/a.txt", "order", 6, 5)),
         (top(same, "gzip:9"),
-         ("compression", "layer", "", "compression", "gzip:zlib-ng/2.3.3:3:262144", "gzip:zlib-ng/2.3.3:3:262144")),
+         ("compression", "layer", "", "compression", GZIP, GZIP)),
         (config_value("User", "0"), ("metadata", "config", "", "/config/User", "0", "65532")),
         (config_value("Env", ["PATH=/x"]), ("metadata", "config", "", "/config/Env/0", "PATH=/x", "PATH=/usr/bin")),
         (annotation("a", "b"), ("metadata", "manifest", "", "/annotations/a", "b", None)),
@@ -181,6 +186,20 @@ def test_the_codec_is_read_back(scene: Scene, codec: str) -> None:
     scene.file("main.py", "print(2)\n")
     found = verified(scene, scene.layout)["differences"]
     assert {item["field"] for item in found} == {"content", "/layers/2/annotations/dev.ociassemble.layer.key"}
+
+
+@pytest.mark.spec("VERIFY-2")
+@pytest.mark.parametrize("said", ["", "gzip", "gzip:x:y", "gzip:zlib-ng/1:99999999999999:1", "\n:::", "zstd:a:77:"])
+def test_a_codec_of_nobody_decides_nothing(scene: Scene, said: str) -> None:
+    def change(image: Image) -> Image:
+        (*below, layer) = image.layers
+        descriptor = replace(layer.descriptor, annotations={**layer.descriptor.annotations, LAYER_CODEC: said})
+        return made(image, layers=(*below, replace(layer, blob=replace(layer.blob, descriptor=descriptor))))
+
+    scene.built()
+    tamper(scene.outputs / "image", "v1", "bad", change)
+    (item,) = verified(scene, "oci:outputs/image:bad")["differences"]
+    assert item["field"] == f"/layers/2/annotations/{LAYER_CODEC}"
 
 
 @pytest.mark.spec("VERIFY-2")
