@@ -37,6 +37,7 @@ VERBS: dict[str, Verb] = {
     "base": Verb("base", "base", "List base images, or assemble one from Debian packages."),
     "login": Verb("login", "login", "Keep a name and password for a registry."),
     "logout": Verb("login", "logout", "Forget the name and password for a registry."),
+    "cache": Verb("cache", "cache", "Show, check and shrink the store of this machine."),
     "registry": Verb("registry", "registry", "Serve a registry from a folder."),
     "completion": Verb("completion", "completion", "Print the completion script of a shell."),
 }

@@ -19,7 +19,7 @@ from ociassemble.errors import DestinationError
 from ociassemble.oci.digest import Digest
 
 WORTH = 1 << 20  # bytes: of less than that nothing is kept, it is fetched again as quickly
-PATIENCE = 60.0  # seconds without a byte from the process that has the file, until we fetch the blob on our own
+PATIENCE = 30.0  # seconds without a byte from the process that has the file, until we fetch the blob on our own
 _PAUSES = (0.01, 0.25)  # seconds: the first wait for another process, and the longest
 
 
@@ -44,7 +44,7 @@ class PartialIngest:
     def claimed(cls, path: Path, digest: Digest, destination: Path) -> PartialIngest | None:
         """The download at `path` when nobody else works on it any more; None where it is not to be had.
 
-        That is where there are no locks, and where a process that has it does nothing with it for a minute.
+        That is where there are no locks, and where a process that has it does nothing with it for a while.
         """
         pause, size, until = _PAUSES[0], -1, time.monotonic() + PATIENCE
         while time.monotonic() < until:
@@ -110,15 +110,15 @@ class PartialIngest:
         self._file.__exit__(*exc)
 
 
-def put_in_place(file: _files.WritableFile, path: Path) -> None:
+def put_in_place(file: _files.WritableFile, path: Path, *, durable: bool = False) -> None:
     """Give a file its place in the store, where a folder may lie that nobody of us made."""
     try:
-        file.commit(path)
+        file.commit(path, durable=durable)
     except DestinationError as error:
         if not isinstance(error.__cause__, IsADirectoryError):
             raise
         _files.clear(path)
-        file.commit(path)
+        file.commit(path, durable=durable)
 
 
 def _claim(path: Path) -> _files.LastingFile | int | None:

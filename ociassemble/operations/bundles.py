@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 from ociassemble import _files, _pool
 from ociassemble.base.resolve import BaseImage
 from ociassemble.build import planned
+from ociassemble.content.place import check_place
 from ociassemble.content.store import Store, healed, ingest_all
 from ociassemble.errors import ProjectError, UsageError
 from ociassemble.image.assemble import image_or_index
@@ -65,7 +66,7 @@ def written(session: Session, gathered: Gathered, output: Path, *, since: str, s
     """The bundle of what was gathered, written."""
     if str(output) == "-":
         raise UsageError("a bundle is written to a file", hint="`-o FILE`")
-    _files.check_place(output)
+    check_place(output)
     older = read_bundle(BundleArchive(since)) if since else None
     files = gathered.files
     if tool:
@@ -207,5 +208,5 @@ def _bring_base(base: Node | None, session: Session, older: Bundle | None) -> No
 
 def write_contents(path: Path, text: str) -> None:
     """Write the list of what a bundle has."""
-    _files.check_place(path)
+    check_place(path)
     _files.write_atomic(path, text.encode(), durable=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ociassemble import _files
 from ociassemble.base.names import expand
+from ociassemble.content.place import check_place
 from ociassemble.errors import Error, UsageError
 from ociassemble.kinds.protocol import LockedPackage
 from ociassemble.lock.application import Application, read_lock, recognise
@@ -52,7 +53,7 @@ def write(text: str, path: Path, *, force: bool) -> None:
     """Write the file, never over one that is there unless `force` says so."""
     if path.exists() and not force:
         raise SettingsThereError(f"`{path}` is there already", hint="write it anew with `--force`")
-    _files.check_place(path)
+    check_place(path)
     _files.write_atomic(path, text.encode(), durable=True)
 
 

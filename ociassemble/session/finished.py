@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ociassemble
-from ociassemble import _files
 from ociassemble.content import compress
+from ociassemble.content.place import check_place
 from ociassemble.errors import Error
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.progress import Note
@@ -68,7 +68,7 @@ def inputs(request: BuildRequest, session: Session) -> Inputs | None:
     if not names or not all(_is_tag(locate(text), session) for text in names):
         return None
     for path in request.writes:
-        _files.check_place(path)
+        check_place(path)
     tree = tree_of(request, settings, session)
     return Inputs(settings, tree, _key(request, session, settings, tree))
 

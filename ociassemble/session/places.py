@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ociassemble import _files
+from ociassemble.content.place import check_place
 from ociassemble.errors import UsageError
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import DEFAULT_TAG, Reference
@@ -30,7 +30,7 @@ def destinations(
     outputs = [(text, locate(from_spec(text))) for text in request.outputs]
     _check(outputs, platforms)
     for path in request.writes:
-        _files.check_place(path)
+        check_place(path)
     names = _names(request.tags)
     found = [
         session.destination(text, push=True, names=names) for _, place in outputs for text in _with_tags(place, names)

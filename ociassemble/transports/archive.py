@@ -13,6 +13,7 @@ from typing import Literal
 
 from ociassemble import _files
 from ociassemble.content.blob import Blob
+from ociassemble.content.place import check_place
 from ociassemble.content.verify import blocks
 from ociassemble.errors import DestinationError, UsageError
 from ociassemble.image.archive import Name, Piece, Placed, docker_pieces, oci_pieces, place
@@ -85,7 +86,7 @@ class ArchiveDestination:
                 raise DestinationError("an archive is not written to a terminal", hint="add `> FILE`, or name a file")
             return
         path = Path(self._path)
-        _files.check_place(path)
+        check_place(path)
         if path.exists() and not path.is_file():
             raise DestinationError(f"`{path}` is there, and is no file", hint="choose another name for the archive")
         _files.sweep(self._folder, _STAGE)

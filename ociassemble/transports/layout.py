@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from ociassemble import _files
 from ociassemble.content.blob import Blob
+from ociassemble.content.place import check_place
 from ociassemble.content.verify import blocks, digest_of
 from ociassemble.errors import DestinationError
 from ociassemble.image.archive import blob_path
@@ -78,7 +79,7 @@ class LayoutDestination:
 
     def prepare(self) -> None:
         """Refuse a folder that is something else, before any work is done for it."""
-        _files.check_place(self._folder, folder=True)
+        check_place(self._folder, folder=True)
         try:
             there = [] if not self._folder.exists() else [path.name for path in self._folder.iterdir()]
         except OSError as error:

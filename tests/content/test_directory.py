@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import stat
 import subprocess
@@ -12,8 +14,8 @@ import pytest
 
 from ociassemble import _files
 from ociassemble.content.directory import DirectoryStore
-from ociassemble.content.store import ingest_all
-from ociassemble.errors import DestinationError, Error
+from ociassemble.content.store import BlobMissingError, SpoiltError, ingest_all
+from ociassemble.errors import DestinationError
 from ociassemble.oci.digest import Digest
 
 
@@ -22,6 +24,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "cache" / "store"
 
 
+@pytest.mark.spec("STORE-1")
 def test_it_is_private_whatever_the_umask(root: Path) -> None:
     before = os.umask(0)
     try:
@@ -35,6 +38,7 @@ def test_it_is_private_whatever_the_umask(root: Path) -> None:
     assert stat.S_IMODE((root / "records/kind/key").stat().st_mode) == 0o600
 
 
+@pytest.mark.spec("STORE-1")
 def test_a_folder_others_may_write_to_is_refused(root: Path) -> None:
     root.mkdir(parents=True)
     root.chmod(0o777)
@@ -61,13 +65,140 @@ def test_another_process_sees_it(root: Path) -> None:
     assert done.stdout == b"shared"
 
 
-def test_a_folder_in_the_place_of_a_blob_is_an_error_of_ours(root: Path) -> None:
+NO_FILES = ["folder", "full folder", "link", "link to nothing", "pipe"]
+
+
+def no_file(path: Path, what: str) -> None:
+    """Put what is no file into a place, with `good` beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    if "folder" in what:
+        path.mkdir()
+        if what == "full folder":
+            (path / "file").write_bytes(b"x")
+    elif "link" in what:
+        path.symlink_to(path.parent / "nothing" if what == "link to nothing" else __file__)
+    else:
+        os.mkfifo(path)
+
+
+@pytest.mark.spec("STORE-3")
+@pytest.mark.parametrize("what", NO_FILES)
+@pytest.mark.parametrize("look", ["size", "open", "open_seekable", "ingest", "resumable"])
+def test_what_is_no_file_is_no_blob(root: Path, what: str, look: str) -> None:
+    """Nor is it followed, waited for, or in the way of the blob."""
     store = DirectoryStore(root)
     digest = Digest.of(b"x")
-    store.path(digest).mkdir(parents=True)
-    for read in (store.open, store.open_seekable):
-        with pytest.raises(Error):
-            read(digest).read()
+    no_file(store.path(digest), what)
+    if look == "size":
+        assert store.size(digest) is None
+    elif look.startswith("open"):
+        with pytest.raises(BlobMissingError):
+            getattr(store, look)(digest)
+    elif look == "resumable":
+        with store.resumable(digest) as part:
+            part.write(b"x")
+            part.commit(digest, 1)
+    if look != "resumable":
+        ingest_all(store, [b"x"])
+    assert store.open(digest).read() == b"x"
+    assert Path(__file__).exists()
+
+
+@pytest.mark.spec("STORE-3")
+@pytest.mark.parametrize("what", NO_FILES)
+def test_what_is_no_file_is_no_record(root: Path, what: str) -> None:
+    store = DirectoryStore(root)
+    no_file(root / "records/kind/key", what)
+    assert store.record("kind", "key") is None
+    no_file(root / "records/kind/key", what) if not (root / "records/kind/key").exists() else None
+    store.put_record("kind", "key", b"x")
+    assert store.record("kind", "key") == b"x"
+
+
+@pytest.mark.spec("STORE-5")
+def test_a_record_that_is_not_what_was_written_is_none(root: Path) -> None:
+    """Any byte changed, cut anywhere, longer, another one's: it is not there."""
+    store = DirectoryStore(root)
+    value = b'{"digest":"sha256:' + b"0" * 64 + b'"}'
+    store.put_record("layers", "one", value)
+    store.put_record("layers", "two", value)
+    store.put_record("other", "one", value)
+    path = root / "records/layers/one"
+    raw = path.read_bytes()
+    wrong = [raw[:at] + bytes([raw[at] ^ 1 << at % 8]) + raw[at + 1 :] for at in range(len(raw))]
+    wrong += [raw[:at] for at in range(len(raw))] + [raw + b"\n", raw * 2, b"\0" * len(raw), value]
+    wrong += [(root / "records" / other).read_bytes() for other in ("layers/two", "other/one")]
+    for data in wrong:
+        path.write_bytes(data)
+        assert store.record("layers", "one") is None, data
+    store.put_record("layers", "one", value)
+    assert path.read_bytes() == raw
+
+
+@pytest.mark.spec("STORE-4", "STORE-6")
+def test_what_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A temporary file and a rename, without fsync; a record that is there already: nothing."""
+    store = DirectoryStore(root)
+    ingest_all(store, [b"first"])
+    seen: list[str] = []
+    monkeypatch.setattr(_files, "at_point", lambda operation, path: seen.append(operation))
+    ingest_all(store, [b"x"])
+    assert seen == ["open", "flock", "chmod", "write", "rename"]
+    seen.clear()
+    store.put_record("kind", "key", b"x")
+    assert seen == ["mkdir", "mkdir", "open", "flock", "chmod", "write", "rename"]
+    seen.clear()
+    store.put_record("kind", "key", b"x")
+    assert store.record("kind", "key") == b"x" and store.size(Digest.of(b"x")) == 1
+    assert seen == []
+
+
+@pytest.mark.spec("STORE-9")
+def test_looking_costs_little(root: Path) -> None:
+    """What a run pays that finds all it needs: a look at two folders, a lease, and one call a blob."""
+    store = DirectoryStore(root)
+    digest, _ = ingest_all(store, [b"x"])
+    code = (
+        "import sys; from pathlib import Path; from ociassemble.content.directory import DirectoryStore;"
+        "from ociassemble.oci.digest import Digest; seen = [];"
+        "sys.addaudithook(lambda event, _: seen.append(event) if event.startswith('os.') or event == 'open' else 0);"
+        "store = DirectoryStore(Path(sys.argv[1])); store.size(Digest(sys.argv[2])); store.size(Digest(sys.argv[2]));"
+        "print(seen)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, root, digest], capture_output=True, check=True, text=True)
+    assert done.stdout == "['open']\n"  # the lease; audit hooks do not see stat and flock
+
+
+@pytest.mark.parametrize("read", ["open", "open_seekable"])
+def test_a_blob_that_the_disk_cannot_read_is_gone(root: Path, read: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DirectoryStore(root)
+    digest, _ = ingest_all(store, [b"x"])
+
+    class Broken(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(store, "_reading", lambda path: Broken())
+    with pytest.raises((SpoiltError, BlobMissingError)):
+        getattr(store, read)(digest).read()
+    monkeypatch.undo()
+    assert store.size(digest) is None
+
+
+def test_a_bad_blob_that_cannot_be_removed_is_read_no_more(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DirectoryStore(root)
+    digest, _ = ingest_all(store, [b"x"])
+    store.path(digest).chmod(0o600)
+    store.path(digest).write_bytes(b"y")
+    monkeypatch.setattr(_files, "clear", lambda path: None)
+    with pytest.raises(SpoiltError):
+        store.open(digest).read()
+    assert store.size(digest) is None
+    with pytest.raises(BlobMissingError):
+        store.open(digest)
+    ingest_all(store, [b"x"])
+    assert store.open(digest).read() == b"x"
 
 
 def test_a_store_removed_under_a_writer_is_an_error_of_ours(root: Path) -> None:

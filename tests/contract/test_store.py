@@ -178,6 +178,7 @@ def test_what_is_not_there(store: Store) -> None:
         assert caught.value.exit_code == 4
 
 
+@pytest.mark.spec("STORE-4")
 def test_nothing_is_there_before_commit(harness: Harness) -> None:
     with harness.store.ingest() as ingest:
         ingest.write(DATA)
@@ -234,6 +235,7 @@ SPOILT = {
 }
 
 
+@pytest.mark.spec("STORE-2")
 @pytest.mark.parametrize("how", SPOILT)
 def test_a_blob_that_went_bad_is_noticed_and_healed(harness: Harness, how: str) -> None:
     store = harness.store

@@ -160,14 +160,17 @@ def test_killed_while_a_layout_is_written(scene: Scene, gate: Gate) -> None:
 
 @pytest.mark.spec("FAIL-5")
 def test_what_another_process_is_writing_is_not_swept(scene: Scene, index: Index, gate: Gate) -> None:
-    """A build begins, stops in the middle of a download; another one comes and goes; the first goes on."""
+    """A build begins, stops in the middle of a download; another run comes and goes; the first goes on."""
     index.on("GET", f"/files/{ALPHA[0]}", gate)
 
     first = scene.start(*build(scene, output=f"oci:{scene.outputs}/first:v1"))
     wait_for(gate.reached.is_set, "the wheel to be asked for")
     wait_for(lambda: list((scene.store / "partial").iterdir()), "the download to be begun")
     index.on("GET", f"/files/{ALPHA[0]}", Answer(200, ALPHA[1]))
-    scene.spawn(*build(scene)).worked()
+    left = scene.store / "partial" / "blob-of-a-killed-process"
+    left.write_bytes(b"left")
+    scene.spawn("copy", f"{scene.serve().host}/base:v1", "oci:copied:v1").worked()
+    assert not left.exists()
     assert list((scene.store / "partial").iterdir())
     gate.opened.set()  # an answer of 503: it asks once more
 
