@@ -1,6 +1,7 @@
 """Runs `ociassemble` with a hook on what Python does to sockets, names and programs: what `--offline` forbids.
 
-As a program: `python -m tests.operations.audited REPORT ARGS...`; REPORT gets one line an event.
+As a program: `python -m tests.operations.audited REPORT ARGS...`; REPORT gets one line an event. TESTS_LATER are
+seconds by which its clock is ahead.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 from tests.failure.scene import DEADLINE, Done, Scene
 
@@ -42,6 +44,9 @@ def main(report: str, argv: list[str]) -> int:
         if event in FORBIDDEN:
             os.write(descriptor, f"{event} {arguments!r:.200}\n".encode())
 
+    later = float(os.environ.get("TESTS_LATER", "0"))
+    now = time.time
+    time.time = lambda: now() + later
     sys.addaudithook(hook)
     from ociassemble.cli import main as program
 
