@@ -144,9 +144,14 @@ def image_id(result: BuildResult) -> str:
 
 
 def buildx_document(result: BuildResult, tags: Sequence[str]) -> dict[str, Any]:
-    """What `--metadata-file` says: the keys of `docker buildx build --metadata-file` that are true of a build here."""
+    """What `--metadata-file` says: the keys of `docker buildx build --metadata-file` that are true of a build here.
+
+    One key is our own, with what `--format json` says of the images.
+    """
     descriptor = result.node.descriptor
+    said = result_document(result)
     found: dict[str, Any] = {
+        "dev.ociassemble.build": {"lock": said["lock"], "images": said["images"]},
         "containerimage.descriptor": descriptor.bare().document(),
         "containerimage.digest": str(descriptor.digest),
     }

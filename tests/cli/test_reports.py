@@ -83,6 +83,8 @@ def test_files_of_the_result(scene: Scene, platforms: str) -> None:
     assert metadata["image.name"] == "docker.io/library/app:v1,registry.example/app:v2"
     assert found["iid"].strip() == (digest if "," in platforms else metadata["containerimage.config.digest"])
     assert ("containerimage.config.digest" in metadata) == ("," not in platforms)
+    layers = [layer for image in metadata["dev.ociassemble.build"]["images"] for layer in image["layers"]]
+    assert {layer["why"] for layer in layers} == {"1 file of the project"}
     assert {(scene.outputs / name).stat().st_mode & 0o777 for name in names.values()} == {0o644}
 
 
