@@ -28,6 +28,10 @@ def check_input(request: ResolveRequest, read: Callable[[str], bytes]) -> None:
     """Raise where the request's input is a lock that was not made of the project beside it."""
     if request.form == "uv.lock":
         check(read, request.primary, request.inputs)
+    elif request.form == "poetry.lock":
+        from ociassemble.lock import poetry
+
+        poetry.check(read, request.primary)
 
 
 def check(read: Callable[[str], bytes], primary: str, inputs: tuple[str, ...]) -> None:

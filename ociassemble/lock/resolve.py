@@ -80,6 +80,10 @@ def resolve(
             return Resolution("pylock", read(request.primary).decode("utf-8"))
         except UnicodeDecodeError:
             raise UnsupportedInputError(f"`{request.primary}` is not UTF-8") from None
+    if request.form == "poetry.lock":
+        from ociassemble.lock import poetry
+
+        return Resolution("pylock", poetry.to_pylock(read, request))
     if request.form not in ("uv.lock", "requirements", "pyproject"):
         raise UnsupportedInputError(f"`{request.primary}` is of a form that cannot be resolved: {request.form}")
     if request.form != "uv.lock" and not _MINOR.fullmatch(minor):

@@ -19,10 +19,10 @@ from ociassemble.project.tree import ProjectTree
 
 # Locks of other tools: not read; each with the command that makes something that is.
 _FOREIGN = {
-    "poetry.lock": "export it: `poetry export -f requirements.txt -o requirements.txt`",
-    "pdm.lock": "export it: `pdm export -o requirements.txt`",
-    "Pipfile.lock": "export it: `pipenv requirements --hash > requirements.txt`",
-    "Pipfile": "lock and export it: `pipenv requirements --hash > requirements.txt`",
+    "pdm.lock": "export it: `pdm export -f pylock -o pylock.toml`",
+    "Pipfile.lock": "export it: `pipenv pylock --generate -o pylock.toml`, or with an older Pipenv "
+    "`pipenv requirements --hash > requirements.txt`",
+    "Pipfile": "lock and export it: `pipenv lock`, then `pipenv pylock --generate -o pylock.toml`",
     "environment.yml": "conda packages are not supported; list Python packages in a requirements.txt",
 }
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
@@ -31,7 +31,7 @@ _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
 class Input(NamedTuple):
     """The chosen file, what it reaches, and why it was chosen. Paths are relative to the project's folder."""
 
-    form: str  # "pylock", "uv.lock", "requirements", "pyproject", or "" where nothing is needed
+    form: str  # "pylock", "uv.lock", "poetry.lock", "requirements", "pyproject", or "" where nothing is needed
     primary: str
     files: tuple[str, ...] = ()
     local: tuple[str, ...] = ()  # folders of local packages among the dependencies
@@ -78,7 +78,7 @@ def request(
     if what and chosen.form == "requirements":
         raise InputError(
             f"`{chosen.primary}` has no {what}",
-            hint=f"`python.{what}` is for pyproject.toml, uv.lock and pylock.toml; or set `python.requirements`",
+            hint=f"`python.{what}` is for pyproject.toml and for locks; or set `python.requirements`",
         )
     if chosen.empty and not what:
         return None
@@ -100,12 +100,12 @@ def _form(path: str) -> str:
     name = posixpath.basename(path)
     if _PYLOCK.fullmatch(name):
         return "pylock"
-    if name in ("uv.lock", "pyproject.toml"):
+    if name in ("uv.lock", "poetry.lock", "pyproject.toml"):
         if path != name:
             raise InputError(
                 f"`{path}` is in a folder below the project", hint=f"build that folder: `{path[: -len(name) - 1]}`"
             )
-        return "uv.lock" if name == "uv.lock" else "pyproject"
+        return "pyproject" if name == "pyproject.toml" else name
     if name in _FOREIGN:
         raise InputError(f"`{path}` cannot be read", hint=_FOREIGN[name])
     return "requirements"
@@ -122,9 +122,13 @@ def _read(tree: ProjectTree, settings: Settings, form: str, path: str, reasons: 
         reached = local.in_pylock(tree, path)
         return Input(form, path, local.once((path, *reached.wheels)), reached.used, (), reached.empty, reasons)
     around = local.present(tree, "uv.toml")
+    if form in ("uv.lock", "poetry.lock") and not tree.has("pyproject.toml"):
+        raise InputError(f"`{path}` is there, and its `pyproject.toml` is not")
+    if form == "poetry.lock":
+        reached = local.in_poetry_lock(tree, path)
+        files = local.once((path, "pyproject.toml", *local.manifests(tree, reached.folders), *reached.wheels))
+        return Input(form, path, files, reached.used, (), reached.empty, reasons)
     if form == "uv.lock":
-        if not tree.has("pyproject.toml"):
-            raise InputError("`uv.lock` is there, and its `pyproject.toml` is not")
         reached = local.in_uv_lock(tree, path, settings.python.package or "", settings.python.groups)
         files = local.once((path, "pyproject.toml", *local.manifests(tree, reached.folders), *around))
         return Input(form, path, files, reached.used, (), reached.empty, reasons)
@@ -156,7 +160,7 @@ def _refuse_hidden(tree: ProjectTree) -> None:
     if table(data, "tool", "poetry", "dependencies"):
         raise InputError(
             "the dependencies are in [tool.poetry], which only poetry can resolve",
-            hint=_FOREIGN["poetry.lock"],
+            hint="run `poetry lock`: a poetry.lock is read",
         )
     for name in ("setup.py", "setup.cfg"):
         if tree.has(name):

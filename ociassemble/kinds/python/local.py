@@ -127,6 +127,18 @@ def in_pylock(tree: ProjectTree, path: str) -> Reached:
     return Reached(folders, folders, wheels, len(folders) == len(lock.packages))
 
 
+def in_poetry_lock(tree: ProjectTree, path: str) -> Reached:
+    """The local packages of a poetry.lock, all of them used, and the wheels in the folder that it names."""
+    packages = [item for item in _packages(tree, path) if isinstance(item, Mapping)]
+    places: dict[str, list[str]] = {"directory": [], "file": []}
+    for item in packages:
+        source = table(item, "source")
+        if source.get("type") in places and isinstance(source.get("url"), str):
+            places[source["type"]].append(inside("", source["url"]))
+    folders = once(places["directory"])
+    return Reached(folders, folders, present(tree, *places["file"]), len(folders) == len(packages))
+
+
 def in_uv_lock(tree: ProjectTree, path: str, package: str, groups: Iterable[str]) -> Reached:
     """The local packages of a uv.lock, and those that `package` ("" for the root's own project) reaches.
 
@@ -150,15 +162,20 @@ def in_uv_lock(tree: ProjectTree, path: str, package: str, groups: Iterable[str]
     return Reached(once(folders.values()), once(used), empty=all(name in folders for name in reached))
 
 
-def _uv_packages(tree: ProjectTree, path: str) -> dict[str, Mapping[str, Any]]:
+def _packages(tree: ProjectTree, path: str) -> list[Any]:
+    """What a lock lists as `[[package]]`."""
     try:
         listed = toml.loads(tree.text(path)).get("package")
     except toml.TOMLDecodeError as error:
         raise LockError(f"`{path}` is not TOML: {error}") from error
     except RecursionError as error:
         raise LockError(f"`{path}` is nested too deeply") from error
+    return listed if isinstance(listed, list) else []
+
+
+def _uv_packages(tree: ProjectTree, path: str) -> dict[str, Mapping[str, Any]]:
     packages: dict[str, Mapping[str, Any]] = {}
-    for item in listed if isinstance(listed, list) else ():
+    for item in _packages(tree, path):
         if isinstance(item, Mapping) and isinstance(item.get("name"), str):
             # A name may be there in several versions; where it leads is what counts here.
             known = packages.get(item["name"], {})

@@ -11,11 +11,12 @@ NAME = "python"
 PRECEDENCE = (
     ("pylock.toml", "pylock"),
     ("uv.lock", "uv.lock"),
+    ("poetry.lock", "poetry.lock"),
     ("requirements.txt", "requirements"),
     ("pyproject.toml", "pyproject"),
 )
 # What else makes a folder a Python application, best evidence first.
-_OTHERS = ("poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile", "setup.py", "setup.cfg")
+_OTHERS = ("pdm.lock", "Pipfile.lock", "Pipfile", "setup.py", "setup.cfg")
 _PROGRAMS = ("main.py", "app.py", "manage.py", "wsgi.py", "asgi.py", "__main__.py")
 
 

@@ -37,6 +37,7 @@ CONTENT = {
     "pylock.toml": PYLOCK,
     "pylock.prod.toml": PYLOCK,
     "uv.lock": UV_LOCK,
+    "poetry.lock": '[[package]]\nname = "flask"\nversion = "3.1.3"\n',
     "requirements.txt": "flask==3.1.3\n",
     "requirements/prod.txt": "flask==3.1.3\n",
     "pyproject.toml": PYPROJECT,

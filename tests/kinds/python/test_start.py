@@ -154,11 +154,11 @@ def test_the_error_lists_what_could_be_meant(tmp_path: Path) -> None:
 
 def test_every_decision_has_a_reason(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
-    files = {**FLASK, "requirements.txt": "flask\n", "poetry.lock": ""}
+    files = {**FLASK, "requirements.txt": "flask\n", "pdm.lock": ""}
     reasons = plan(tmp_path / "app", files, samples.packages("flask", "gunicorn")).reasons
     assert [tuple(reason) for reason in reasons] == [
         ("dependencies from requirements.txt", "found requirements.txt"),
-        ("warning: poetry.lock not used", "requirements.txt goes before"),
+        ("warning: pdm.lock not used", "requirements.txt goes before"),
         ("starts Flask with gunicorn", "app.py line 2: app = Flask(...)"),
         ("PORT=8080, exposed", "a web server that listens on $PORT"),
     ]
