@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import subprocess
 import tempfile
@@ -16,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import measure
-from peers import MANIFESTS, Counting, free_port
+from door import Door
+from lab import MANIFESTS, free_port
 
 SECONDS = 0.5
 HEADERS = 16 << 10  # bytes of request lines and headers, of all requests
-REQUEST = re.compile(r"\b(?:GET|HEAD|POST|PUT|PATCH|DELETE) /v2/")
 
 
 @contextlib.contextmanager
@@ -77,9 +76,9 @@ def main() -> None:
             again = measure.median([change(number) for number in range(runs)])
         measure.cost("after a change", again)
         behind = free_port()
-        with registry(storage, behind, log), Counting(port, behind) as door:
+        with registry(storage, behind, log), Door(behind, port) as door:
             change(runs)
-            sent, requests = door.uploaded, len(REQUEST.findall(log.read_text()))
+            sent, requests = door.up, len(door.requests)
             needed = sizes(host, "express", "v1")
         measure.row("requests", str(requests))
         measure.row("sent", f"{sent:,} bytes", f"{needed:,} of them application, config and manifest")
