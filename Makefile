@@ -56,8 +56,9 @@ test-long: $(READY) peers lint
 scoreboard: $(READY)
 	@$(BIN)/python scripts/scoreboard
 
-bench: $(READY)
-	@for script in startup layers memory warm express; do $(BIN)/python bench/$$script.py; done
+bench: $(READY) peers
+	@bench/peers-install
+	@status=0; for script in layers memory express suite; do $(BIN)/python bench/$$script.py || status=1; done; exit $$status
 
 clean:
 	@rm -rf .venv .make .mypy_cache .ruff_cache .hypothesis .pytest_cache dist build *.egg-info
