@@ -30,7 +30,6 @@ if TYPE_CHECKING:  # places that a run does not use cost it nothing
     from ociassemble.registry.client import RegistryClient
     from ociassemble.registry.locations import Locations
     from ociassemble.transports.cacherepo import CacheRepository
-    from ociassemble.transports.cacherepo import CacheRepository
     from ociassemble.transports.members import Archive
     from ociassemble.transports.protocols import Destination, Source
     from ociassemble.transports.remote import RemoteDestination
@@ -57,7 +56,6 @@ class Session:
         self.distrusted: set[Digest] = set()  # finished layers that were found elsewhere, and were not what they seemed
         self._pushed: dict[Reference, RemoteDestination] = {}
         self._repositories: dict[str, Repository] = {}
-        self._records: dict[str, CacheRepository] = {}
         self._records: dict[str, CacheRepository] = {}
         self._uploads = _pool.Background()
 
@@ -221,14 +219,6 @@ class Session:
         if reference.name not in self._repositories:
             self._repositories[reference.name] = Repository(self.registry, reference)
         return self._repositories[reference.name]
-
-    def records(self, reference: Reference) -> CacheRepository:
-        """A repository of finished layers, with what was read of it."""
-        from ociassemble.transports.cacherepo import CacheRepository
-
-        if reference.name not in self._records:
-            self._records[reference.name] = CacheRepository(self.repository(reference))
-        return self._records[reference.name]
 
     def records(self, reference: Reference) -> CacheRepository:
         """A repository of finished layers, with what was read of it."""
