@@ -95,7 +95,9 @@ def private_directory(path: Path) -> None:
         raise translate(error, path, "create the folder") from error
     if not stat.S_ISDIR(status.st_mode):
         raise DestinationError(f"`{path}` is not a folder", hint="choose another --cache-dir")
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+    if status.st_uid != os.geteuid():
+        raise DestinationError(f"the folder `{path}` belongs to another user", hint="choose another --cache-dir")
+    if status.st_mode & 0o022:
         raise _shared(path)
     if above.st_mode & 0o002 and not above.st_mode & stat.S_ISVTX:
         raise _shared(path.parent)
@@ -398,7 +400,10 @@ def remove_tree(path: Path) -> None:
 
 def temporary_folder() -> Path:
     """Where temporary files go that need no place of their own: TMPDIR."""
-    return Path(tempfile.gettempdir())
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as error:
+        raise DestinationError("no folder takes temporary files", hint="set TMPDIR to one that does") from error
 
 
 def spooled(chunks: Iterable[bytes]) -> BinaryIO:

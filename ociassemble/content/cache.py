@@ -40,7 +40,7 @@ class CacheStore(DirectoryStore):
         self._tell = tell
         self._lock = threading.RLock()
         self._spare: DirectoryStore | None = None
-        self._refused = ""  # why the folder is not written to any more
+        self.refused = ""  # why the folder is not written to any more
         try:
             super().__init__(root)
         except DestinationError as error:
@@ -53,12 +53,12 @@ class CacheStore(DirectoryStore):
 
     def on_disk(self) -> DirectoryStore:
         """The same folder alone, for what is lost elsewhere. Raises `NotWritableError` where it takes nothing."""
-        if not self._refused and os.access(self.root, os.W_OK | os.X_OK):
+        if not self.refused and os.access(self.root, os.W_OK | os.X_OK):
             return DirectoryStore(self.root)
-        if not self._refused:
-            self._refused = "it may not be written to"
+        if not self.refused:
+            self.refused = "it may not be written to"
         raise NotWritableError(
-            f"the store `{self.root}` cannot keep an image: {self._refused}",
+            f"the store `{self.root}` cannot keep an image: {self.refused}",
             hint="pass another --cache-dir, or write the image elsewhere: `-o oci:DIR`, or `-t NAME --push`",
         )
 
@@ -77,10 +77,10 @@ class CacheStore(DirectoryStore):
     def give_up(self, error: Error) -> None:
         """Write to the folder no more, because of `error`."""
         with self._lock:
-            if not self._refused:
+            if not self.refused:
                 cause = error.__cause__
-                self._refused = (cause.strerror if isinstance(cause, OSError) else None) or str(error)
-                self._tell(f"the cache `{self.root}` cannot be written to ({self._refused}): going on without it")
+                self.refused = (cause.strerror if isinstance(cause, OSError) else None) or str(error)
+                self._tell(f"the cache `{self.root}` cannot be written to ({self.refused}): going on without it")
 
     def close(self) -> None:
         """The run is at its end: what it could not keep is removed."""
@@ -92,7 +92,7 @@ class CacheStore(DirectoryStore):
 
     @property
     def scratch(self) -> Path:
-        if not self._refused:
+        if not self.refused:
             try:
                 return self._to_write()
             except DestinationError as error:
@@ -126,20 +126,20 @@ class CacheStore(DirectoryStore):
     # ------------------------------------------------------------------------------------ records
 
     def record(self, kind: str, key: str) -> bytes | None:
-        found = super().record(kind, key)
-        return self._spare.record(kind, key) if found is None and self._spare is not None else found
+        found = self._spare.record(kind, key) if self._spare is not None else None
+        return super().record(kind, key) if found is None else found
 
     def put_record(self, kind: str, key: str, value: bytes) -> None:
-        if not self._refused:
+        if not self.refused:
             try:
                 return super().put_record(kind, key, value)
             except DestinationError as error:
                 if not _files.unwritable(error):
                     raise
                 self.give_up(error)
-        if self._spare is not None and super().record(kind, key) != value:
+        if self.record(kind, key) != value:
             try:
-                self._spare.put_record(kind, key, value)
+                self.spare.put_record(kind, key, value)
             except DestinationError as error:
                 if not _files.unwritable(error):
                     raise  # else: what is not remembered is found out again
@@ -152,13 +152,15 @@ class CacheIngest:
     def __init__(self, store: CacheStore, begin: Callable[[], DirectoryIngest | PartialIngest]) -> None:
         self._store = store
         self._inner: DirectoryIngest | PartialIngest
-        try:
-            self._inner = store.spare.ingest() if store._refused else begin()
-        except DestinationError as error:
-            if store._refused or not _files.unwritable(error):
-                raise
-            store.give_up(error)
-            self._inner = store.spare.ingest()
+        if not store.refused:
+            try:
+                self._inner = begin()
+                return
+            except DestinationError as error:
+                if not _files.unwritable(error):
+                    raise
+                store.give_up(error)
+        self._inner = store.spare.ingest()
 
     @property
     def have(self) -> int:
