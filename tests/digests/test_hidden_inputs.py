@@ -184,6 +184,7 @@ ROOMS = (
 ASKED = {
     ("session", "time.time"): "--source-date-epoch now, and the lock's own time",
     ("base", "time.time"): "whether a suite is still valid",
+    ("session", "sys.version"): "whether a finished build was made by this Python; nothing that is made holds it",
     ("session", "os.uname"): "the platform where none is named: told, and recorded",
     ("session", "os.getuid"): "where podman keeps credentials",
     ("lock", "os.walk"): "what pnpm or Yarn laid down; sorted before it is packed",
@@ -305,4 +306,5 @@ def test_folders_are_listed_where_they_are_sorted() -> None:
         ("project/walk.py", "scandir"),
         ("project/tree.py", "scandir"),
         ("content/directory.py", "iterdir"),
+        ("session/finished.py", "scandir"),  # of our own code and what is installed; sorted there
     }
