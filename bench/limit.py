@@ -60,7 +60,7 @@ def stream(contents: Iterator[bytes], codec: Codec) -> Stream:
     encoder = compress.encoder(codec)
     hashes: list[bytes] = []
     size = compressed = 0
-    before, waiting = b"", bytearray()
+    before, waiting, length = b"", bytearray(), codec.block or compress.BLOCK
 
     def put(data: bytes) -> None:
         nonlocal compressed
@@ -79,9 +79,9 @@ def stream(contents: Iterator[bytes], codec: Codec) -> Stream:
         hashes.append(hashlib.sha256(content).digest())
         size += len(content)
         waiting += content
-        done = len(waiting) - len(waiting) % codec.block
-        for at in range(0, done, codec.block):
-            block(bytes(waiting[at : at + codec.block]), False)
+        done = len(waiting) - len(waiting) % length
+        for at in range(0, done, length):
+            block(bytes(waiting[at : at + length]), False)
         del waiting[:done]
     block(bytes(waiting), True)
     put(encoder.finish())
