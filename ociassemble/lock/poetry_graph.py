@@ -19,6 +19,7 @@ Ways = frozenset[frozenset[str]]  # any of these, all of whose markers hold; {{}
 _ALWAYS: Ways = frozenset([frozenset()])
 _MAX_WAYS = 64
 _EXTRA = re.compile(r"""\s*(?:and\s+)?\bextra\s*==\s*(["'])([^"']*)\1(?:\s+and\b)?\s*""")
+_NOT = {">=": "<", "<": ">=", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc|\.dev|\.post)[0-9]+)?", re.ASCII)
 
 
@@ -48,10 +49,10 @@ def reached(
 
     def reach(edge: _Edge, before: Ways) -> None:
         after = _and(before, edge.marker)
-        for number in _versions(packages.get(edge.name, []), edge.constraint):
+        for number, python in _versions(packages.get(edge.name, []), edge.constraint):
             for extra in ("", *edge.extras):
                 node = (edge.name, number, extra)
-                merged = _or(ways.get(node, frozenset()), after)
+                merged = _or(ways.get(node, frozenset()), _and(after, python))
                 if merged != ways.get(node):
                     ways[node] = merged
                     todo.append(node)
@@ -149,7 +150,7 @@ def _marker(entry: Mapping[str, Any]) -> str:
 def _compared(clause: str) -> str:
     """`>=3.12` as the end of a marker."""
     found = re.fullmatch(r"\s*([<>=!~]{1,2})\s*(\S+)\s*", clause)
-    if found is None:
+    if found is None or found[1] not in (*_NOT, "~="):
         raise PoetryLockError(f"not a constraint on Python: `{clause:.60}`")
     return f'{found[1]} "{found[2]}"'
 
@@ -183,21 +184,46 @@ def _next(version: str, *, caret: bool) -> str:
     return ".".join(map(str, [*numbers[:place], numbers[place] + 1]))
 
 
-def _versions(packages: list[Mapping[str, Any]], constraint: str) -> list[int]:
-    """Which of the versions a package is locked in a constraint means: all that satisfy it."""
+def _versions(packages: list[Mapping[str, Any]], constraint: str) -> Iterator[tuple[int, str]]:
+    """Which of the versions a package is locked in a constraint means, each with a marker about Python.
+
+    Of several that satisfy it, the newest that is for the Python at hand.
+    """
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion, Version
 
     if len(packages) < 2:
-        return list(range(len(packages)))
+        yield from ((number, "") for number in range(len(packages)))
+        return
     try:
         sets = [SpecifierSet(requirement(part)) for part in constraint.split("||")]
-        return [
+        versions = [Version(str(package.get("version"))) for package in packages]
+        fitting = [
             number
-            for number, package in enumerate(packages)
-            if any(one.contains(str(package.get("version")), prereleases=True) for one in sets)
+            for number, version in enumerate(versions)
+            if any(one.contains(version, prereleases=True) for one in sets)
         ]
-    except (InvalidSpecifier, ValueError) as error:
+    except (InvalidSpecifier, InvalidVersion, ValueError) as error:
         raise PoetryLockError(f"not a constraint: `{constraint:.80}`") from error
+    newer: list[str] = []  # each: that Python is none of a newer version's
+    for number in sorted(fitting, key=lambda one: versions[one], reverse=True):
+        said = str(packages[number].get("python-versions", "*"))
+        clauses = [_compared(one) for one in requirement(said).split(",") if one]
+        yield number, " and ".join(f"({text})" for text in (*newer, *map(_python, clauses)))
+        if not clauses:
+            return
+        newer.append(" or ".join(_python(_not(clause)) for clause in clauses))
+
+
+def _not(clause: str) -> str:
+    operator, version = clause.split(" ")
+    if operator not in _NOT:
+        raise PoetryLockError(f"not a range of Pythons: `{clause}`", hint="lock with poetry 2")
+    return f"{_NOT[operator]} {version}"
+
+
+def _python(clause: str) -> str:
+    return f"python_full_version {clause}"
 
 
 def _and(ways: Ways, marker: str) -> Ways:

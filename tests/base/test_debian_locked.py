@@ -16,13 +16,14 @@ from ociassemble.base.names import expand
 from ociassemble.base.resolve import AssembledDiffersError
 from ociassemble.content.memory import MemoryStore
 from ociassemble.content.store import Store, ingest_all
+from ociassemble.errors import IntegrityError
 from ociassemble.image.image import Image
 from ociassemble.oci.annotations import LAYER_CODEC
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.locked import BaseLayer, DebianBase, DebianPackage
 from ociassemble.progress import Progress
-from ociassemble.sources.debian import discover
+from ociassemble.sources.debian import StaleError, discover
 from ociassemble.sources.npmrc import NpmSettings
 from tests.base.debian_bases import fetch, make_archive, wire
 from tests.debian_archive import NOW, Archive, Certificate, served
@@ -35,6 +36,7 @@ class Debian(NamedTuple):
     url: str
     packages: tuple[DebianPackage, ...]
     pin: DebianBase
+    keyring: openpgp.Keyring
 
 
 def bases(url: str, store: Store, *, offline: bool = False, use_records: bool = True) -> DebianBases:
@@ -80,7 +82,7 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debian]:
         layers = tuple(BaseLayer(item.descriptor.digest, item.diff_id, item.descriptor.size) for item in image.layers)
         codec = image.layers[0].descriptor.annotations[LAYER_CODEC]
         pin = unmade._replace(digest=image.digest, size=len(image.manifest.raw), layers=layers, codec=codec)
-        yield Debian(url, packages, pin)
+        yield Debian(url, packages, pin, keyring)
 
 
 @pytest.mark.spec("LOCK-22")
@@ -160,3 +162,29 @@ def test_offline_it_is_told_when_bytes_are_asked_for(debian: Debian) -> None:
     with pytest.raises(BaseOfflineError) as caught:
         image.layers[0].blob.read()
     assert caught.value.details
+
+
+@pytest.mark.spec("LOCK-22")
+@pytest.mark.parametrize("use_records", [True, False])
+def test_years_later_the_pinned_packages_are_no_less_right(
+    debian: Debian, use_records: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Valid-Until is judged where suites are resolved, and nowhere else."""
+    monkeypatch.setattr("time.time", lambda: NOW + 10 * 365 * 86400.0)
+    made = bases(debian.url, MemoryStore(), use_records=use_records)
+    image = assembled(made, debian.pin)
+    assert Digest.of(image.layers[0].blob.read()) == debian.pin.layers[0].digest
+    assert image.digest == debian.pin.digest
+
+    with pytest.raises(IntegrityError):  # of the mirror's own key, or of its age: nothing new is taken from it
+        made(NAME, [AMD64], {})
+    with pytest.raises(StaleError):
+        resolve_packages(
+            recipes.load(),
+            "python3",
+            [AMD64],
+            discover(debian.url),
+            fetch=fetch,
+            verify=lambda data: openpgp.verify(data, debian.keyring).text,
+            now=NOW + 10 * 365 * 86400.0,
+        )

@@ -185,6 +185,25 @@ def test_files_of_the_oldest_locks_are_in_a_table_of_their_own() -> None:
     assert flask.wheels is not None and flask.wheels[0].name == "flask-1.0-py3-none-any.whl"
 
 
+@pytest.mark.spec("LOCK-28")
+def test_of_two_versions_that_both_satisfy_the_newest_for_this_python_is_taken() -> None:
+    project = '[tool.poetry.dependencies]\npython = "^3.11"\npandas = "*"\n'
+    files = locked(
+        project,
+        package("pandas", more='[package.dependencies]\nnumpy = ">=1.26"\n'),
+        package("numpy", "2.4.6", 'python-versions = ">=3.11"'),
+        package("numpy", "2.5.5", 'python-versions = ">=3.12,<3.15"'),
+        version="2.0",
+    )
+
+    assert [chosen(read(files), python)["numpy"] for python in ("3.11", "3.12", "3.14", "3.15")] == [
+        "2.4.6",
+        "2.5.5",
+        "2.5.5",
+        "2.4.6",
+    ]
+
+
 @pytest.mark.spec("LOCK-29")
 def test_where_packages_come_from() -> None:
     source = '[package.source]\ntype = "{}"\nurl = "{}"\n'

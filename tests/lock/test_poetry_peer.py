@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ociassemble import _run
+from ociassemble.lock.uv import find
 from tests.lock.test_poetry import chosen, read
 
 pytestmark = [pytest.mark.packages, pytest.mark.long]
@@ -91,7 +92,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def uv() -> str:
-    found = _run.find("uv", path=os.environ["PATH"])
+    found = find(environment=os.environ, prefix=Path(sys.prefix), python=Path(sys.executable))
     assert found is not None
     return str(found)
 
