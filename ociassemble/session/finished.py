@@ -113,8 +113,12 @@ def keep(
     remember(plan, session.store)
     if found is None:
         return
-    packages = max(len(target.packages) for target in plan.targets)
-    if plan.lock is None and packages > len(found.settings.wheels):
+    if _key(request, session, found.settings, found.tree) != found.key:
+        return  # lock or wheels were exchanged while they were read: of which of them this is the result, nobody knows
+    given = {_sha256(path) for path in found.settings.wheels}
+    if plan.lock is None and any(
+        package.artifact.digest.hex not in given for target in plan.targets for package in target.packages
+    ):
         return  # an index was asked, and may say something else tomorrow
     base = plan.targets[0].base
     if base.asked is None and not _pinned(plan):

@@ -7,11 +7,13 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ociassemble
 from ociassemble.registry.server import serve
+from ociassemble.session import finished
 from ociassemble.testing import images
 from tests.digests.fixture import wheel
 from tests.failure.scene import Scene, python_base, scene_below
@@ -292,6 +294,41 @@ def test_a_wheel_of_the_same_name(warm: Warm) -> None:
     done = warm.run(*warm.argv, *more).worked()
     assert UNCHANGED not in done.err
     assert first not in done.out
+
+
+@pytest.mark.spec("WARM-5")
+def test_a_wheel_that_is_named_twice_hides_no_package_of_an_index(warm: Warm) -> None:
+    own, wanted = (wheel(name, "py3-none-any", {f"{name}.py": b"x = 1\n"}) for name in ("own", "wanted"))
+    (warm.root / own.filename).write_bytes(own.data)
+    warm.wheels((wanted.filename, wanted.data))
+    warm.file("requirements.txt", "wanted\n")
+    more = ("--wheel", own.filename, "--wheel", f"./{own.filename}")
+    warm.build(*more)
+    assert UNCHANGED not in warm.run(*warm.argv, *more).worked().err
+
+
+@pytest.mark.spec("WARM-6")
+def test_a_lock_that_is_exchanged_while_it_is_read_stands_in_no_record(
+    warm: Warm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm.run("lock", "project", *warm.argv[2:6]).worked()
+    lock = warm.project / "ociassemble.lock"
+    first = lock.read_bytes()
+    other = re.sub(rb'"created": "[^"]*"', b'"created": "2001-02-03T04:05:06Z"', first)
+    assert other != first
+    real = finished.inputs
+
+    def exchanged(*given: Any) -> Any:
+        try:
+            return real(*given)
+        finally:
+            lock.write_bytes(other)
+
+    monkeypatch.setattr(finished, "inputs", exchanged)
+    wrong = warm.build()
+    monkeypatch.undo()
+    lock.write_bytes(first)
+    assert warm.build() != wrong
 
 
 @pytest.mark.spec("WARM-6")
