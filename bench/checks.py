@@ -11,6 +11,8 @@ from figures import OURS
 from index import Index
 from lab import Lab, say
 
+INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")  # variables that name an index
+
 # A build in this process; then the classes that `dataclass` has made, of everybody's and of ours, and the modules.
 COUNT_DATACLASSES = """\
 import sys
@@ -28,22 +30,22 @@ sys.exit(status)
 
 def noticed(lab: Lab, app: Path, repository: str) -> dict[str, float]:
     """1 for each change that a build notices: a file of equal size and time, a tag that somebody else has moved."""
-    before = lab.image(repository).digest
+    before = lab.registry.image(repository).digest
     source = app / "app.py"
     times = source.stat()
     text = source.read_text()
     source.write_text(text.replace("Hello", "hello"))
     os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
     lab.build(app, repository)
-    edited = lab.image(repository).digest
+    edited = lab.registry.image(repository).digest
     source.write_text(text)
     os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
     lab.build(app, repository)
-    back = lab.image(repository).digest
+    back = lab.registry.image(repository).digest
     lab.ours("copy", "-q", lab.environment["BASE"], f"{lab.host}/{repository}:v1")
-    moved = lab.image(repository).digest
+    moved = lab.registry.image(repository).digest
     lab.build(app, repository)
-    restored = lab.image(repository).digest
+    restored = lab.registry.image(repository).digest
     return {
         "edit noticed": float(before != edited and back == before),
         "moved tag noticed": float(moved != before and restored == before),

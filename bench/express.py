@@ -16,7 +16,7 @@ from pathlib import Path
 
 import measure
 from door import Door
-from lab import MANIFESTS, free_port
+from registry import MANIFESTS, free_port
 
 SECONDS = 0.5
 HEADERS = 16 << 10  # bytes of request lines and headers, of all requests

@@ -69,10 +69,10 @@ def paired(values: Sequence[float], to: Sequence[float]) -> float:
 
 
 def number(value: float) -> str:
-    """Three digits that count; whole numbers as they are."""
+    """Three digits that count, or four; whole numbers as they are."""
     if value == int(value):
         return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"
 
 
 def record(found: Found, machine: Mapping[str, Any], pairs: int) -> dict[str, Any]:

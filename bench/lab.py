@@ -8,22 +8,19 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import measure
-from door import Door
 from measure import Failed, Run
+from registry import Registry, end
 from rivals import FORGET, METHODS, SITE, UV
 
 MACHINE = os.uname().machine
-MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 NEEDS = (
     "flask", "gunicorn", "fastapi", "uvicorn", "requests", "numpy", "pandas", "scikit-learn", "sqlalchemy", "boto3",
     "django", "pydantic", "pillow", "lxml",
@@ -49,15 +46,6 @@ COMPILE = (
 T = TypeVar("T", bound=contextlib.AbstractContextManager[Any])
 
 
-class Image(NamedTuple):
-    """An image in the registry, as its manifest tells: sizes are in bytes."""
-
-    digest: str
-    size: int  # of the manifest
-    config: int
-    layers: tuple[tuple[str, int], ...]  # digest and size of each
-
-
 class Lab:
     """Everything below `work`; what it starts is stopped by `close`."""
 
@@ -69,10 +57,6 @@ class Lab:
         self.needs = FEW if quick else NEEDS
         self.missing: dict[str, str] = {}  # method -> why it is left out
         self._only = None if only is None else only.split(",")
-        self.port = free_port()
-        self.host = f"127.0.0.1:{self.port}"
-        self.storage = work / "storage"
-        self._registry: subprocess.Popen[bytes] | None = None
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._apps: dict[str, Path] = {}
         self._stack = contextlib.ExitStack()
@@ -92,6 +76,8 @@ class Lab:
             unpacked,
         )
         self.path = os.pathsep.join(map(str, folders))
+        self.registry = Registry(work, self.path)
+        self.host = self.registry.host
         home = work / "home"
         home.mkdir()
         (home / "auth.json").write_text("{}")
@@ -138,6 +124,10 @@ class Lab:
         """Our own program, started as its users start it."""
         return measure.run([*program(), *arguments], environment={**self.environment, **more}, folder=self.work)
 
+    def python(self, statement: str) -> Run:
+        """One statement in the interpreter that runs our program."""
+        return measure.run([sys.executable, "-c", statement], environment=self.environment, folder=self.work)
+
     def build(self, folder: Path, repository: str, *flags: str, **more: str) -> Run:
         """`build --locked --push` of `folder`, to the tag v1 of `repository` in this run's registry."""
         return self.ours(*self.build_command(folder, repository), *flags, **more)
@@ -146,72 +136,6 @@ class Lab:
         platform, base = self.environment["PLATFORM"], self.environment["BASE"]
         tag = f"{self.host}/{repository}:v1"
         return ["build", str(folder), "--base", base, "--platform", platform, "--locked", "-q", "-t", tag, "--push"]
-
-    # ------------------------------------------------------------------------------------------- the registry
-
-    def start_registry(self, port: int) -> None:
-        config, log = self.work / "registry.yml", self.work / "registry.log"
-        config.write_text(
-            "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
-            f"storage: {{filesystem: {{rootdirectory: {json.dumps(str(self.storage))}}}}}\n"
-            f'http: {{addr: "127.0.0.1:{port}", secret: only-for-measuring}}\n'
-        )
-        command = [shutil.which("docker-registry", path=self.path) or "docker-registry", "serve", str(config)]
-        with log.open("ab") as output:
-            self._registry = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env={"PATH": self.path, "OTEL_TRACES_EXPORTER": "none"},
-            )  # fmt: skip
-        deadline = time.monotonic() + 20
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                return
-            if self._registry.poll() is not None or time.monotonic() > deadline:
-                raise Failed(f"docker-registry did not start:\n{log.read_text()[-2000:]}")
-            time.sleep(0.02)
-
-    def stop_registry(self) -> None:
-        if self._registry is not None:
-            stop(self._registry)
-            self._registry = None
-
-    @contextlib.contextmanager
-    def door(self) -> Iterator[Door]:
-        """The same registry at the same address, behind a door that counts; nothing is timed while it is there."""
-        self.stop_registry()
-        behind = free_port()
-        self.start_registry(behind)
-        try:
-            with Door(behind, self.port) as door:
-                yield door
-        finally:
-            self.stop_registry()
-            self.start_registry(self.port)
-
-    def fresh(self) -> None:
-        """A registry that holds the base and nothing else. It goes on running: it keeps nothing in memory."""
-        shutil.rmtree(self.storage / "docker", ignore_errors=True)
-        shutil.copytree(self.work / "template" / "docker", self.storage / "docker")
-        os.sync()  # what was written before is not written during the next run
-
-    def stored(self) -> int:
-        """The bytes of all blobs in the registry."""
-        blobs = self.storage / "docker" / "registry" / "v2" / "blobs"
-        return sum(path.stat().st_size for path in blobs.rglob("data"))
-
-    def image(self, repository: str, tag: str = "v1") -> Image:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        address = f"http://{self.host}/v2/{repository}/manifests/{tag}"
-        with opener.open(urllib.request.Request(address, headers={"Accept": MANIFESTS}), timeout=20) as answer:
-            raw, digest = answer.read(), answer.headers["Docker-Content-Digest"]
-        manifest = json.loads(raw)
-        layers = tuple((layer["digest"], layer["size"]) for layer in manifest["layers"])
-        return Image(digest, len(raw), manifest["config"]["size"], layers)
-
-    def added(self, repository: str) -> int:
-        """The bytes of the layers that an image has above the base."""
-        base = {digest for digest, _ in self.image("base/python3").layers}
-        return sum(size for digest, size in self.image(repository).layers if digest not in base)
 
     # ------------------------------------------------------------------------------------------- what is built
 
@@ -223,10 +147,10 @@ class Lab:
         say("the base image")
         self.ours("base", "build", "distroless/python3", "--platform", self.environment["PLATFORM"], "-q",
                   "-o", f"oci:{self.work}/base:v1")  # fmt: skip
-        self.storage.mkdir()
-        self.start_registry(self.port)
+        self.registry.storage.mkdir()
+        self.registry.start(self.registry.port)
         self.ours("copy", "-q", f"oci:{self.work}/base:v1", self.environment["BASE"])
-        shutil.copytree(self.storage, self.work / "template")
+        shutil.copytree(self.registry.storage, self.work / "template")
 
     def app(self, name: str = "app", *, older: str = "", settings: str = "") -> Path:
         """An application with a lock, its packages in every cache; the Python index is asked.
@@ -354,34 +278,23 @@ class Lab:
         """Stop all that was started."""
         self.tidy()
         for process in self._daemons.values():
-            stop(process)
-        self.stop_registry()
+            end(process)
+        self.registry.stop()
         if (self.work / "buildah").exists():
             with contextlib.suppress(Failed):
                 self.shell(FORGET, self.work)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process that this one started, and wait for it."""
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        number: int = listener.getsockname()[1]
-    return number
 
 
 def program() -> list[str]:
     """What users start: the installed script, where there is one."""
     installed = Path(sys.executable).parent / "ociassemble"
     return [str(installed)] if installed.exists() else measure.PROGRAM
+
+
+def change(folder: Path, number: int) -> None:
+    """One more line in the application's file."""
+    with (folder / "app" / "app.py").open("a") as file:
+        file.write(f"# change {number}\n")
 
 
 def say(text: str) -> None:

@@ -28,6 +28,9 @@ class Run(NamedTuple):
     output: str
 
 
+Action = Callable[[int], Run]  # what a contender does in a round, given its number
+
+
 class Failed(Exception):
     """A program that should have worked ended with another status than 0."""
 

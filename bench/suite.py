@@ -23,8 +23,8 @@ import machine
 import plot
 from figures import OURS, Found
 from lab import Lab, hidden, say
-from measure import REPOSITORY, Failed, Run, alternate
-from scenarios import SCENARIOS, Action, titles, with_memory
+from measure import REPOSITORY, Action, Failed, Run, alternate
+from scenarios import SCENARIOS, titles, with_memory
 
 OUTPUT = REPOSITORY / "build" / "bench"
 README, PICTURE = REPOSITORY / "bench" / "README.md", REPOSITORY / "bench" / "scenarios.svg"

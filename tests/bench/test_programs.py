@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import again
 import lab
 import measure
 import pytest
@@ -79,7 +80,7 @@ def test_the_scripts_of_rivals_are_bash(name: str, part: str) -> None:
 
 
 def test_scenarios_name_rivals_that_there_are() -> None:
-    assert {*scenarios.COLD, *scenarios.COLD_ZSTD, *scenarios.KEPT} <= set(rivals.METHODS)
+    assert {*scenarios.COLD, *scenarios.COLD_ZSTD, *again.KEPT} <= set(rivals.METHODS)
     assert set(suite.PLOTTED) <= set(scenarios.SCENARIOS)
 
 
