@@ -17,7 +17,7 @@ from ociassemble.content.blob import Blob
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.partial import put_in_place
 from ociassemble.content.sealed import seal, unseal
-from ociassemble.content.store import ingest_all
+from ociassemble.content.store import BlobMissingError, ingest_all
 from ociassemble.content.verify import blocks
 from ociassemble.errors import Error, FormatError, IntegrityError, NotFoundError
 from ociassemble.image.image import Node, read_node
@@ -29,6 +29,7 @@ from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import DEFAULT_TAG, DOCKER_HUB, Reference
 
 _DEPTH = 8  # of indexes in indexes
+_SMALL = 1 << 20  # bytes; read in less than a millisecond
 
 
 class LocalMissingError(NotFoundError):
@@ -107,11 +108,23 @@ class LocalDestination:
         pass
 
     def put_blob(self, blob: Blob) -> str:
-        if self._store.size(blob.descriptor.digest) == blob.descriptor.size:
+        if self._has(blob.descriptor):
             return "exists"
         with blob.open() as stream:
             ingest_all(self._store, blocks(stream), blob.descriptor.digest, blob.descriptor.size)
         return "written"
+
+    def _has(self, descriptor: Descriptor) -> bool:
+        """Whether the blob is here; a small one is read, so that building an image again heals its config."""
+        if self._store.size(descriptor.digest) != descriptor.size:
+            return False
+        if descriptor.size > _SMALL:
+            return True
+        try:
+            self._store.open_seekable(descriptor.digest).close()
+        except BlobMissingError:
+            return False
+        return True
 
     def put_manifest(self, descriptor: Descriptor, raw: bytes) -> None:
         ingest_all(self._store, (raw,), descriptor.digest, descriptor.size)
