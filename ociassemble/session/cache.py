@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ociassemble.errors import Error, UsageError
-from ociassemble.layer.build import BuiltLayer
+from ociassemble.layer.build import BuiltLayer, find_layer
 from ociassemble.layer.key import layer_key
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.reference import Reference
@@ -87,11 +87,16 @@ def share(session: Session, request: BuildRequest, plan: Planned, codec: Callabl
         return
     from ociassemble import _pool
 
+    def made_here(layer: LayerPlan, built: BuiltLayer) -> bool:
+        # What the lock of one application calls so is not for others to believe.
+        found = find_layer(layer, codec(layer), session.store)
+        return found is not None and found.layer.descriptor == built.layer.descriptor
+
     layers = {
         (layer_key(layer), built.codec): (layer, built)
         for target in plan.targets
         for layer, built in zip(target.plan.layers, target.layers, strict=True)
-        if layer.role != "application" and built.origin in ("built", "store")
+        if layer.role != "application" and built.origin in ("built", "store") and made_here(layer, built)
     }
     created = rfc3339(int(time.time()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -347,6 +348,28 @@ def test_applications_share_a_repository_of_layers(bench: Bench) -> None:
     assert not list((bench.scene.store / "records").glob("verdicts/*"))
     assert len(list((bench.scene.store / "records").glob("contents/*"))) == 3  # the base's, and the application's
     assert "recorded" not in done.err
+
+
+@pytest.mark.spec("CACHE-23")
+def test_what_only_a_lock_says_is_not_recorded_for_others(bench: Bench) -> None:
+    evil = images.layer({"usr/lib/python3/dist-packages/alpha/__init__.py": "evil"})
+    said, name = evil.blob.descriptor, f"{bench.host}/base-with-more:v1"
+    images.push(images.image([*python_base().layers, evil], platform="linux/amd64"), name)
+    bench.scene.run("lock", str(bench.scene.project), "-b", name, "--no-base").worked()
+    lock = bench.scene.project / "ociassemble.lock"
+    document = json.loads(lock.read_text())
+    alpha, beta = document["platforms"]["linux/amd64"]["layers"]
+    alpha |= {"digest": str(said.digest), "size": said.size, "diff_id": str(evil.diff_id)}
+    lock.write_text(json.dumps(document))
+    bench.fresh()
+
+    done = bench.build("app:v1", "-b", name, "--cache-repo", f"{bench.host}/layers")
+
+    digests = [layer.digest for layer in bench.manifest("app:v1").layers]
+    assert digests.count(said.digest) == 2, "its own lock decides, for this application"
+    assert "1 finished layer recorded" in done.err
+    tags = RegistryClient(Wire()).tags(Reference.parse(f"{bench.host}/layers"))
+    assert [tag.partition(".")[0] for tag in tags] == [Digest(beta["key"]).hex]
 
 
 @pytest.mark.spec("CACHE-23")
