@@ -53,13 +53,18 @@ class Collected(NamedTuple):
 def items(root: Path) -> Iterator[Item]:
     """Every blob, record, unfinished download, and what is in the trash."""
     for kind, folder in (("blob", "blobs"), ("record", "records"), ("partial", "partial"), ("trash", "trash")):
-        for path in _below(root / folder):
-            try:
-                status = path.lstat()
-            except OSError:
-                continue  # it was there a moment ago
-            if kind != "partial" or path.name.endswith(PART):
-                yield Item(kind, path, status.st_size if stat.S_ISREG(status.st_mode) else 0, status.st_mtime)
+        for item in _items(kind, root / folder):
+            if kind != "partial" or item.path.name.endswith(PART):
+                yield item
+
+
+def _items(kind: str, folder: Path) -> Iterator[Item]:
+    for path in _below(folder):
+        try:
+            status = path.lstat()
+        except OSError:
+            continue  # it was there a moment ago
+        yield Item(kind, path, status.st_size if stat.S_ISREG(status.st_mode) else 0, status.st_mtime)
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -200,7 +205,7 @@ def _empty(store: DirectoryStore, roots: Callable[[], Collection[Digest]]) -> tu
     rooted = roots() if epochs else ()
     store.release()
     for epoch in sorted(folder.iterdir()) if folder.is_dir() else ():
-        held = [Item("blob", path, path.lstat().st_size, 0) for path in _below(epoch)]
+        held = list(_items("blob", epoch))
         if any(slot <= epoch.lstat().st_mtime for slot in begun):
             waiting += sum(item.size for item in held)
             continue
