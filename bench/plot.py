@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-WIDTH, LABELS, BAR, GAP, GROUP = 760, 250, 16, 6, 34  # pixels; LABELS: room for names at the left
+WIDTH, LABELS, BAR, GAP, GROUP = 820, 320, 16, 6, 34  # pixels; LABELS: room for names at the left
 RIGHT = 90  # room for figures behind the longest bar
 
 

@@ -60,6 +60,8 @@ def stack_actions(lab: Lab) -> dict[str, Action]:
     asked = ["--base", lab.environment["BASE"], "--platform", lab.environment["PLATFORM"], "-q"]
 
     def lock(_: int) -> Run:
+        shutil.rmtree(told["OCIASSEMBLE_CACHE_DIR"], ignore_errors=True)
+        (app / "ociassemble.lock").unlink(missing_ok=True)
         return lab.ours("lock", str(app), *asked, **told)
 
     def build(_: int) -> Run:
@@ -67,7 +69,6 @@ def stack_actions(lab: Lab) -> dict[str, Action]:
         return lab.build(app, "bench/stack", "--no-cache", **told)
 
     lab.registry.fresh()
-    lock(0)
     return {"ociassemble lock": lock, "ociassemble build": build}
 
 

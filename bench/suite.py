@@ -83,7 +83,9 @@ def picture(found: list[Found]) -> str:
 
 def write(folder: Path) -> None:
     """bench/README.md and the picture, from the documents in `folder`."""
-    documents = figures.load(folder, list(SCENARIOS))
+    documents = [found for found in figures.load(folder, list(SCENARIOS)) if not found["quick"]]
+    if not documents:
+        sys.exit(f"error: no figures of a whole run in {folder}")
     README.write_text(figures.insert(README.read_text(), figures.report(documents)))
     PICTURE.write_text(picture([figures.read(document) for document in documents]))
     say(f"written: {README.name}, {PICTURE.name}, from {len(documents)} scenarios")
@@ -123,7 +125,7 @@ def main() -> None:
             print(figures.heading(about, pairs) + "\n", flush=True)
             for name in asked.scenario or SCENARIOS:
                 found = measured(name, lab, pairs)
-                document = figures.record(found, about, pairs)
+                document = {**figures.record(found, about, pairs), "quick": asked.quick}
                 (asked.output / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
                 print(figures.table(found), flush=True)
                 # With two packages and one pair, times mean nothing; what is counted does.

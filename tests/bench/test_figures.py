@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import figures
 import pytest
+import suite
 from figures import Found, Target
 from measure import Run, alternate
 
@@ -110,3 +112,18 @@ def test_every_second_round_goes_the_other_way_and_the_first_does_not_count() ->
     costs = alternate({name: lambda number, name=name: action(name, number) for name in "ab"}, 2)  # type: ignore[misc]
     assert order == ["b0", "a0", "a1", "b1", "b2", "a2"]
     assert [run.seconds for run in costs["a"]] == [1, 2]
+
+
+def test_figures_of_a_quick_run_are_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme, picture = tmp_path / "README.md", tmp_path / "scenarios.svg"
+    readme.write_text(f"{figures.BEGIN}{figures.END}")
+    monkeypatch.setattr(suite, "README", readme)
+    monkeypatch.setattr(suite, "PICTURE", picture)
+    document = {**figures.record(found(), MACHINE, 3), "quick": True}
+    (tmp_path / "cold-gzip.json").write_text(json.dumps(document))
+    with pytest.raises(SystemExit, match="no figures"):
+        suite.write(tmp_path)
+    (tmp_path / "cold-gzip.json").write_text(json.dumps({**document, "quick": False}))
+    suite.write(tmp_path)
+    assert "uv, tar, crane" in readme.read_text()
+    assert "uv, tar, crane" in picture.read_text()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 
 import plot
+from rivals import METHODS
+from scenarios import TITLES
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -34,3 +36,8 @@ def test_text_is_escaped_and_everything_is_inside() -> None:
 
 def test_no_bars_no_group() -> None:
     assert [element.text for element in drawn(plot.Group("empty", ())).iter(f"{SVG}text")] == ['Seconds & "more" <b>']
+
+
+def test_every_name_has_room_beside_its_bar() -> None:
+    names = [*(method.title for method in METHODS.values()), *TITLES.values()]
+    assert max(map(len, names)) * 6.7 < plot.LABELS - 8  # pixels a letter, on average, at 12 pixels
