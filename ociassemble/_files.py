@@ -86,9 +86,12 @@ def _make(path: Path, mode: int, made: list[Path]) -> None:
 def private_directory(path: Path) -> None:
     """Make `path` (0700, parents too) if missing; refuse one that others own, may write to, or could exchange."""
     try:
-        if not path.exists():
+        try:
+            status = path.stat()
+        except FileNotFoundError:
             _make(path, 0o700, [])
-        status, above = path.stat(), path.parent.stat()
+            status = path.stat()
+        above = path.parent.stat()
     except OSError as error:
         if isinstance(error, FileExistsError | NotADirectoryError):
             raise DestinationError(f"`{path}` is not a folder", hint="choose another --cache-dir") from error
@@ -185,10 +188,9 @@ class WritableFile:
         """Give the file its final name, atomically."""
         if _stopping.is_set():
             raise StoppedError("interrupted")
+        if durable:
+            self.sync()
         try:
-            if durable:
-                _point("fsync", self.path)
-                os.fsync(self.file.fileno())
             if replace:
                 _point("rename", destination)
                 self.path.replace(destination)
@@ -202,6 +204,14 @@ class WritableFile:
                 sync_directory(destination.parent)
         except OSError as error:
             raise translate(error, destination, "write") from error
+
+    def sync(self) -> None:
+        """fsync what was written."""
+        try:
+            _point("fsync", self.path)
+            os.fsync(self.file.fileno())
+        except OSError as error:
+            raise translate(error, self.path, "write") from error
 
     def forget(self) -> None:
         """Drop what is in it."""

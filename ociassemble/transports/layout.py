@@ -131,7 +131,8 @@ class LayoutDestination:
                 data = json.dumps(_MARK, separators=(",", ":")).encode()
                 _files.write_atomic(mark, data, durable=True, through=self._staging())
             self._name(descriptor)
-            undo.pop_all()
+            undo.pop_all()  # the index names them now, whatever happens to the disk
+            _files.sync_directory(self._folder)
         self._clear()
 
     def withdraw(self) -> None:
@@ -154,7 +155,10 @@ class LayoutDestination:
         entries = read_entries(FolderFiles(self._folder)) if index.exists() else ()
         kept = [item for item in entries if item.annotations.get(REF_NAME) != self._tag]
         entry = descriptor.with_(annotations={REF_NAME: self._tag})
-        _files.write_atomic(index, Index.create([*kept, entry]).raw, durable=True, through=self._staging())
+        with _files.TemporaryFile(self._staging(), mode=0o644) as temporary:
+            temporary.write(Index.create([*kept, entry]).raw)
+            temporary.sync()
+            temporary.commit(index)
 
     def _staging(self) -> Path:
         """The temporary folder, made when it is needed first."""
