@@ -74,11 +74,9 @@ def picture(found: list[Found]) -> str:
                 if runs
             ),
         )
-        for one in found
-        if one.name in PLOTTED
+        for one in sorted((one for one in found if one.name in PLOTTED), key=lambda one: PLOTTED.index(one.name))
     ]
-    order = {SCENARIOS[name].title: number for number, name in enumerate(PLOTTED)}
-    return plot.svg(sorted(groups, key=lambda group: order[group.title]), "Seconds from wheels to a pushed image")
+    return plot.svg(groups, "Seconds to a pushed image")
 
 
 def write(folder: Path) -> None:
