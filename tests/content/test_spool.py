@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from ociassemble import _files
 from ociassemble.content.spool import Spool
 from ociassemble.errors import Error
 
@@ -40,3 +42,29 @@ def test_what_was_kept_is_gone_after_an_error_too(tmp_path: Path) -> None:
         spool.keep(1, [b"a"])
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.spec("STORE-12")
+@pytest.mark.parametrize("at", range(1, 12))
+def test_a_full_disk_moves_what_comes_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """What was kept before stays readable, and the piece in between is whole."""
+    full, spare = tmp_path / "full", tmp_path / "spare"
+    full.mkdir()
+    spare.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(spare))
+    seen = 0
+
+    def refuse(operation: str, path: Path) -> None:
+        nonlocal seen
+        seen += path.is_relative_to(full) and operation in ("open", "write")
+        if path.is_relative_to(full) and seen >= at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_files, "at_point", refuse)
+    pieces = [[bytes([number, turn]) * 5000 for turn in range(3)] for number in range(3)]
+    with Spool(full, in_memory=0) as spool:
+        readers = [spool.keep(30_000, chunks) for chunks in pieces]
+        for _ in range(2):
+            assert [b"".join(read()) for read in readers] == [b"".join(chunks) for chunks in pieces]
+        monkeypatch.undo()
+    assert list(full.iterdir()) == list(spare.iterdir()) == []
