@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ociassemble.cli import results
 from ociassemble.cli.command import Command, Group
 from ociassemble.cli.request import asking, request
 from ociassemble.cli.start import session
 from ociassemble.cli.types import format_option
+from ociassemble.content.place import check_place
+from ociassemble.errors import UsageError
 
 _FILE = click.Path(path_type=Path)
 
@@ -45,9 +49,16 @@ def save(
 ) -> None:
     """Write a bundle of what APP's lock names: base image, packages, the lock itself."""
     from ociassemble.operations import bundle_list, bundles
-    from ociassemble.transports.parts import parse_size
+    from ociassemble.transports.parts import parse_size, stem
 
     size = parse_size(split) if split is not None else None
+    if contents is not None:
+        results.check([contents, contents if _same(contents, output) else output])
+        check_place(contents)
+    if since and _same(Path(stem(since.removeprefix("bundle:"))), Path(stem(str(output)))):
+        raise UsageError(
+            f"`--since {since}` would be overwritten by what stands upon it", hint="write the delta to another file"
+        )
     with session(ctx) as (this, console):
         asked = replace(request(given), writes=(output, *((contents,) if contents is not None else ())))
         if wants is not None:
@@ -67,6 +78,10 @@ def save(
         pieces = f" in {len(done.parts)} parts" if done.parts else ""
         this.progress.info(f"{output}: {done.size:,} bytes{pieces}, {len(done.bundle.files)} files{left}")
         console.result(f"bundle:{output}@{done.bundle.digest}")
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 @bundle.command(cls=Command)

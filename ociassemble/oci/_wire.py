@@ -100,12 +100,15 @@ def _check(value: Any, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise _Refused("nested too deeply")
     if isinstance(value, dict):
-        for item in value.values():
+        for name, item in value.items():
+            _check(name, depth)
             _check(item, depth + 1)
     elif isinstance(value, list):
         for item in value:
             _check(item, depth + 1)
     elif isinstance(value, int) and not -_MAX_INTEGER <= value <= _MAX_INTEGER:
         raise _Refused("a number beyond 2^53")
+    elif isinstance(value, float) and not -_MAX_INTEGER <= value <= _MAX_INTEGER:
+        raise _Refused("a number beyond 2^53")  # 1e999 is infinite here, and could not be written again
     elif isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
         raise _Refused("a lone surrogate")

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -126,7 +128,7 @@ def open_parts(path: str) -> BinaryIO:
     """
     listed = _list_of(stem(path))
     try:
-        with listed.open("rb") as stream:
+        with _opened(listed) as stream:
             raw = stream.read(_wire.MAX_DOCUMENT + 1)
     except OSError as error:
         raise PartMissingError(
@@ -137,7 +139,7 @@ def open_parts(path: str) -> BinaryIO:
     with ExitStack() as stack:
         for part in _parse(raw, listed.name):
             try:
-                file = stack.enter_context(listed.with_name(part.filename).open("rb", buffering=0))
+                file = stack.enter_context(_opened(listed.with_name(part.filename)))
                 fits = os.fstat(file.fileno()).st_size == part.size and digest_of(file) == part.digest
             except OSError:
                 missing.append(part.filename)
@@ -151,6 +153,15 @@ def open_parts(path: str) -> BinaryIO:
             raise PartError(f"parts of `{stem(path)}` are damaged", details=bad, hint="copy them anew")
         stack.pop_all()
     return _Joined(opened)  # type: ignore[return-value]  # a RawIOBase with all that is asked of it
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file beside the others, never a pipe or device, which might have no end. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file")
+    return io.FileIO(descriptor)
 
 
 def _list_of(path: str) -> Path:

@@ -321,6 +321,13 @@ def test_what_cannot_be_meant(outside: Outside) -> None:
     scene.run("bundle", "save", "project", "-o", "x", "--split", "7").failed(2, "`7`", hint="700M")
     scene.run("bundle", "save", "--wants", "none.json", "-o", "x").failed(3, "none.json", hint="lock --missing")
     scene.run("bundle", "save", "project", "-o", "x", "--since", "none").failed(4, "cannot read `none`", hint=None)
+    scene.run("bundle", "save", "project", "-o", "x", "--contents", "./x").failed(2, "written twice", hint="each")
+    scene.run("bundle", "save", "project", "-o", "x", "--contents", "project").failed(11, "is a folder", hint="another")
+    older = (scene.root / "shop.bundle").read_bytes()
+    for name in ("shop.bundle", "./project/../shop.bundle", "bundle:shop.bundle", "shop.bundle.001"):
+        done = scene.run("bundle", "save", "project", "-o", "shop.bundle", "--since", name)
+        done.failed(2, "would be overwritten", hint="another file")
+    assert (scene.root / "shop.bundle").read_bytes() == older
     scene.run("bundle", "load", "none").failed(4, "cannot read `none`", hint=None)
     scene.run("bundle", "load", "shop.bundle", "open.bundle").failed(2, "several", hint="one after another")
     scene.run("bundle", "list", "project/main.py").failed(7, "no archive", hint=None)

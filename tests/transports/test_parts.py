@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,24 @@ def test_lists_of_parts_that_are_none(split: Path, change: dict[str, object]) ->
 
     with pytest.raises(FormatError):
         parts.open_parts(f"{split}.001")
+
+
+@pytest.mark.spec("BUNDLE-12")
+def test_a_size_beyond_all_numbers(split: Path) -> None:
+    listed = Path(f"{split}.parts.json")
+    listed.write_text(listed.read_text().replace('"size": ', '"size": 1e99', 9))
+    with pytest.raises(FormatError, match="a number beyond"):
+        parts.open_parts(f"{split}.001")
+
+
+@pytest.mark.spec("BUNDLE-12")
+@pytest.mark.parametrize("name", ["001", "parts.json"])
+def test_pipes_are_not_waited_for(split: Path, name: str) -> None:
+    place = Path(f"{split}.{name}")
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(parts.PartMissingError):
+        parts.open_parts(f"{split}.002")
 
 
 @given(st.binary(max_size=200))
