@@ -115,15 +115,17 @@ def prune(
     from ociassemble.operations.cache import prune as run
 
     if repo is not None:
-        if everything or max_size:
+        if everything or max_size is not None:
             raise UsageError(
                 "`--repo` goes with `--older-than` and `--dry-run` alone", hint="without `--older-than` all records go"
             )
-        _records(ctx, repo, _age(older_than) if older_than else None, dry_run, form)
+        _records(ctx, repo, _age(older_than) if older_than is not None else None, dry_run, form)
         return
-    if everything and (older_than or max_size):
+    if everything and (older_than is not None or max_size is not None):
         raise UsageError("`--all` leaves nothing for `--older-than` or `--max-size` to choose")
-    age = _age(older_than or _KEPT) if older_than or max_size is None else None
+    # A variable that is not set makes an empty text, which is no age: it must not mean all, or the default.
+    said = _KEPT if older_than is None and max_size is None else older_than
+    age = _age(said) if said is not None else None
     most = _bytes(max_size) if max_size is not None else None
     with session(ctx) as (this, console):
         done, names = run(this, older_than=age, max_bytes=most, everything=everything, dry_run=dry_run)

@@ -157,6 +157,13 @@ def test_prune_of_everything(scene: Scene) -> None:
     scene.run("validate", f"local:{NAME}").worked()
 
 
+def test_an_empty_text_is_no_limit(scene: Scene) -> None:
+    for words in (["--older-than", ""], ["--max-size", ""], ["--repo", "registry.example/x", "--older-than", ""]):
+        scene.run("cache", "prune", *words).failed(2, f"`{words[-2]} ` is no", hint=words[-2])
+    for words in (["--all", "--older-than", ""], ["--repo", "registry.example/x", "--max-size", ""]):
+        scene.run("cache", "prune", *words).failed(2, hint=None if "--all" in words else "all records")
+
+
 def test_a_store_that_is_not_there_yet(scene: Scene) -> None:
     for words in (["info"], ["verify"], ["prune"], ["prune", "--all"]):
         scene.run("--cache-dir", "new", "cache", *words).worked()
