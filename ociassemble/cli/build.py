@@ -65,8 +65,9 @@ def build(
     with session(ctx) as (this, console):
         if dry_run:
             from ociassemble.build import planned
+            from ociassemble.session.steps import Steps
 
-            plan = planned(replace(asked, run_steps=False), this)
+            plan = planned(Steps(this, replace(asked, run_steps=False)))
             for target in plan.targets:
                 for layer in target.plan.layers:
                     this.progress.info(f"{target.plan.platform}: would have the layer `{layer.title}`")

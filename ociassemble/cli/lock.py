@@ -52,7 +52,7 @@ def lock(
         return
     from ociassemble.operations.locking import check_lock, write_lock
     from ociassemble.operations.locking import lock as make
-    from ociassemble.session.steps import Steps
+    from ociassemble.session.inputs import lock_path
 
     asked = replace(
         request(given),
@@ -62,7 +62,7 @@ def lock(
         upgrade=tuple(name for name in upgrade if name != "*"),
     )
     with session(ctx) as (this, console):
-        path = Steps(this).lock_path(asked)
+        path = lock_path(asked)
         if check and not upgrade:
             made, changed, moved = check_lock(asked, this), False, None
         else:

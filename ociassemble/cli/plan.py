@@ -21,6 +21,7 @@ def plan(ctx: click.Context, /, form: str, **given: Any) -> None:
     """Print the plan of APP's image: layers with their keys and sources, and the config, for each platform."""
     from ociassemble.build import planned
     from ociassemble.cli.shown import plan_document
+    from ociassemble.session.steps import Steps
 
     with session(ctx) as (this, console):
-        console.result_json(plan_document(planned(replace(request(given), run_steps=False), this)))
+        console.result_json(plan_document(planned(Steps(this, replace(request(given), run_steps=False)))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from ociassemble.base.names import expand
@@ -10,8 +9,10 @@ from ociassemble.content.store import healed
 from ociassemble.image.assemble import image_or_index
 from ociassemble.project.settings import Settings
 from ociassemble.session import Session
+from ociassemble.session.bases import resolver
+from ociassemble.session.places import destinations
+from ociassemble.session.platforms import asked_for
 from ociassemble.session.request import BuildRequest
-from ociassemble.session.steps import Steps
 from ociassemble.transports.protocols import Written
 from ociassemble.transports.transfer import write_all
 
@@ -27,18 +28,18 @@ def build_base(
 ) -> list[Written]:
     """Assemble a base from Debian packages and write it."""
     name = expand(text, overrides={})
-    request = BuildRequest(application=Path(), tags=tags, push=push, outputs=outputs)
+    tag = f"localhost/{name.recipe or 'base'}:{name.variant or 'latest'}"
     if not tags and not outputs:
-        request = replace(request, tags=(f"localhost/{name.recipe or 'base'}:{name.variant or 'latest'}",))
+        tags = (tag,)
+    request = BuildRequest(application=Path(), tags=tags, push=push, outputs=outputs)
     settings = Settings(platforms=platforms)
 
     def once() -> list[Written]:
-        steps = Steps(session)
-        destinations = steps.destinations(request)
-        resolver = steps.bases(request, settings, None)
-        platforms = steps.platforms(settings) or resolver.platforms(name, "debian")
-        bases = resolver.resolve(name, platforms, "debian")
+        asked = asked_for(settings, session.host_platform())
+        places = destinations(session, request, default_name=lambda: tag, platforms=lambda: asked)
+        found = resolver(session, request, settings)
+        bases = found.resolve(name, asked or found.platforms(name, "debian"), "debian")
         node = image_or_index([base.image for base in bases], {})
-        return write_all(node, destinations, progress=session.progress, jobs=session.transfers)
+        return write_all(node, places, progress=session.progress, jobs=session.transfers)
 
     return healed(once, session.progress.warn)

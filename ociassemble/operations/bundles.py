@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from ociassemble import _files, _pool
 from ociassemble.base.resolve import BaseImage
@@ -26,7 +26,10 @@ from ociassemble.oci import _wire, mediatype
 from ociassemble.operations.licences import licence_of
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.release import Release
+from ociassemble.project.settings import Settings
 from ociassemble.session import Session
+from ociassemble.session.bases import assembler
+from ociassemble.session.inputs import for_locked, lock_path
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
 from ociassemble.session.target import Planned
@@ -81,18 +84,15 @@ def written(session: Session, gathered: Gathered, output: Path, *, since: str, s
 
 def gather(session: Session, request: BuildRequest) -> Gathered:
     """All that the lock of an application names, brought into the store."""
-    steps = Steps(session)
-    path = steps.lock_path(request)
+    path = lock_path(request)
     lock = read_lock(path)
     if lock is None:
         raise NoLockError(
             f"a bundle holds what a lock names, and there is no `{path.name}`",
             hint="write one with `ociassemble lock`",
         )
-    if not steps.settings(request).platforms:
-        request = replace(request, flags={**request.flags, "platforms": lock.asked.platforms})
-    request = replace(request, locked=True, use_lock=True, run_steps=False)
-    plan = planned(request, session)
+    request = replace(for_locked(request, lock), locked=True, use_lock=True, run_steps=False)
+    plan = planned(Steps(session, request))
     bases = [target.base for target in plan.targets]
     files = [
         *_index(session, bases),
@@ -165,20 +165,16 @@ def _index(session: Session, bases: Sequence[BaseImage]) -> Iterator[File]:
 def _debian(session: Session, request: BuildRequest, plan: Planned, *, open_base: bool) -> Iterator[File]:
     bases = [target.base for target in plan.targets if target.base.source == "debian"]
     if bases:
-        yield from debian_files(session, request, plan.application, bases, pins=open_base)
+        yield from debian_files(session, request, plan.application.settings, bases, pins=open_base)
 
 
 def debian_files(
-    session: Session, request: BuildRequest, application: Application | None, bases: Sequence[BaseImage], *, pins: bool
+    session: Session, request: BuildRequest, settings: Settings, bases: Sequence[BaseImage], *, pins: bool
 ) -> Iterator[File]:
     """Packages and releases of assembled bases; with `pins`, what the newest of a base that no lock pins are."""
-    from ociassemble.base.debian.source import DebianBases
-
-    settings = application.settings if application is not None else Steps(session).settings(request)
-    assembler = cast(DebianBases, Steps(session).bases(request, settings, None).assembler())
     packages = {package.digest: package for base in bases for package in base.packages}
     releases = {release.archives: release for base in bases for release in base.releases}
-    assembler.bring(tuple(packages.values()), tuple(releases.values()))
+    assembler(session, request, settings).bring(tuple(packages.values()), tuple(releases.values()))
     for package in packages.values():
         yield file_of("debian", package.name, package.version, package.artifact, session.store)
     for release in releases.values():

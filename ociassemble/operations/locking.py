@@ -30,6 +30,7 @@ from ociassemble.plan.locked import (
     Verdict,
 )
 from ociassemble.session import Session
+from ociassemble.session.inputs import for_locked, lock_path, settings_of
 from ociassemble.session.proof import started_target
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
@@ -82,31 +83,29 @@ def lock(request: BuildRequest, session: Session) -> Relocked:
 
     The lock's own time is the one thing a clock decides; it stays when nothing else moves.
     """
-    steps = Steps(session)
     request = replace(request, believe=False)
     stated = request.created or session.environment.variables.get("SOURCE_DATE_EPOCH")
-    if not stated and steps.settings(request).source_date_epoch is None:
+    if not stated and settings_of(request).source_date_epoch is None:
         request = replace(request, created="now")
     try:
-        previous = read_lock(steps.lock_path(request))
+        previous = read_lock(lock_path(request))
     except ProjectError as error:
         session.progress.warn(f"{error}: it is written anew")
         previous = None
-    if previous is not None and not steps.settings(request).platforms:
-        # Locking again asks for what was locked, not for what this host happens to be.
-        request = replace(request, flags={**request.flags, "platforms": previous.asked.platforms})
-    if previous is not None and request.upgrade:
-        _known(request.upgrade, previous, steps.lock_path(request).name)
+    if previous is not None:
+        request = for_locked(request, previous)
+        _known(request.upgrade, previous, lock_path(request).name)
 
     def once() -> Planned:
-        plan = planned(request, session)
+        steps = Steps(session, request)
+        plan = planned(steps)
         _movable(request, plan.application, session)
         if plan.application.asked.base.startswith(("oci:/", "oci-archive:/", "docker-archive:/")):
             raise UsageError(
                 f"a lock would hold the path `{plan.application.asked.base}` of this machine",
                 hint="name it by a relative path, or give it a short name under `bases` in the settings",
             )
-        return built(plan, request, session)
+        return built(plan, steps)
 
     plan = healed(once, session.progress.warn)
     found = lock_of(plan, previous, session, pin_base=request.pin_base)
@@ -134,16 +133,16 @@ def check_lock(request: BuildRequest, session: Session) -> Lock:
 
     Raises `StaleError` with every reason; the errors of reading the lock and the project.
     """
-    steps = Steps(session)
-    path, settings = steps.lock_path(request), steps.settings(request)
+    steps, path = Steps(session, request), lock_path(request)
     found = read_lock(path)
     if found is None:
         raise StaleError(f"there is no `{path.name}`", hint="write one with `ociassemble lock`")
-    steps.prepare(request, settings)
-    platforms = steps.platforms(settings) if settings.platforms else ()
+    settings = steps.settings
+    steps.prepare()
+    platforms = steps.platforms() if settings.platforms else ()
     # Without the option it is what was locked that is asked about; `all` is what the lock says the base has.
     platforms = platforms or tuple(map(Platform.parse, found.asked.platforms))
-    application = recognise(steps.tree(request, settings), settings, platforms, session.progress)
+    application = recognise(steps.tree(), settings, platforms, session.progress)
     reasons = list(stale(found, application.asked, {}))
     if not request.pin_base and any(item.base is not None for item in found.platforms.values()):
         reasons.append("`--no-base`, and the lock pins the base")

@@ -13,12 +13,9 @@ from typing import NamedTuple
 from ociassemble.base.names import expand
 from ociassemble.base.resolve import BaseImage
 from ociassemble.build import planned
-from ociassemble.content import compress
 from ociassemble.content.store import BlobMissingError, Store
 from ociassemble.errors import Error, OfflineError
 from ociassemble.image.image import Layer
-from ociassemble.kinds.added import added
-from ociassemble.kinds.trusted import trusting
 from ociassemble.layer.build import find_layer
 from ociassemble.layer.key import layer_key
 from ociassemble.lock.application import Application, read_lock, recognise
@@ -27,7 +24,6 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.operations.bundles import NoLockError, kind_of, name_of
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.ground import ground
 from ociassemble.plan.lock import Lock, LockedPlatform
 from ociassemble.plan.locked import DebianBase, DebianPackage, LockedPackage, RegistryBase
 from ociassemble.plan.plan import LayerPlan, artifacts_of
@@ -35,9 +31,10 @@ from ociassemble.plan.release import Release
 from ociassemble.plan.wants import Want, WantedBase, Wants
 from ociassemble.progress import Progress
 from ociassemble.session import PushOfflineError, Session
+from ociassemble.session.inputs import codec_of, for_locked, lock_path
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
-from ociassemble.session.target import Target
+from ociassemble.session.target import Target, plan_on
 
 _SHOWN = 40  # files in an error
 
@@ -101,18 +98,14 @@ def wants_of(session: Session, request: BuildRequest) -> Wants:
     Raises `NoLockError`, `LockStaleError`, and what is wrong with the project.
     """
     quiet = Session(session.environment, replace(session.options, offline=True), Progress())
-    steps = Steps(quiet)
-    lock = read_lock(steps.lock_path(request))
+    lock = read_lock(lock_path(request))
     if lock is None:
         raise NoLockError(
             "what a build needs is known from a lock, and there is none", hint="write one with `ociassemble lock`"
         )
-    if not steps.settings(request).platforms:
-        request = replace(request, flags={**request.flags, "platforms": lock.asked.platforms})
-    request = replace(request, locked=True, use_lock=True, run_steps=False)
-    settings = steps.settings(request)
-    tree = steps.tree(request, settings)
-    application = recognise(tree, settings, steps.platforms(settings) or _all(lock), quiet.progress)
+    request = replace(for_locked(request, lock), locked=True, use_lock=True, run_steps=False)
+    steps = Steps(quiet, request)
+    application = recognise(steps.tree(), steps.settings, steps.platforms() or _all(lock), quiet.progress)
     found: dict[str, Needs] = {}
     for platform in application.platforms:
         found[str(platform)] = _Platform(quiet, request, application, lock, platform).needs()
@@ -148,8 +141,8 @@ class _Platform:
     def __init__(
         self, session: Session, request: BuildRequest, application: Application, lock: Lock, platform: Platform
     ) -> None:
-        self._session, self._store = session, session.store
-        self._request = replace(request, flags={**request.flags, "platforms": (str(platform),)})
+        self._store = session.store
+        self._steps = Steps(session, request.with_flags(platforms=(str(platform),)))
         self._application = application
         self._locked = lock.platforms[str(platform)]
         self._platform = platform
@@ -157,7 +150,7 @@ class _Platform:
     def needs(self) -> Needs:
         """What is missing for it."""
         try:
-            target = planned(self._request, self._session).targets[0]
+            target = planned(self._steps).targets[0]
         except (OfflineError, BlobMissingError):
             base = self._without_base()
             layers, packages = self._locked_layers(), self._locked.packages
@@ -223,24 +216,21 @@ class _Platform:
         facts = self._locked.facts.whole(self._platform, config)
         if facts is None:
             return None
-        application, settings = self._application, self._application.settings
         try:
-            kind = application.kind.plan(application.tree, settings, facts, self._locked.packages)
-            kind = trusting(kind, Steps(self._session).authorities(settings), facts)
-            layers = (*kind.layers, *added(application.tree, settings, kind.layers, facts))
-            made = tuple(ground(layer, facts) for layer in layers if layer.role == "dependency")
+            plan = plan_on(facts, self._application, self._locked.packages, self._steps.authorities)
         except Error:
             return None
+        made = tuple(layer for layer in plan.layers if layer.role == "dependency")
         same = {layer_key(layer) for layer in made} == {layer.key for layer in self._locked.layers}
         return made if same else None
 
     def _artifacts(self, layers: Sequence[LayerPlan]) -> frozenset[Digest]:
         """What the layers that must be built read."""
-        text = self._application.settings.compression or "gzip"
+        settings, use_cache = self._application.settings, self._steps.request.use_cache
         missing = [
             layer
             for layer in layers
-            if not self._request.use_cache or find_layer(layer, compress.parse(text, layer.role), self._store) is None
+            if not use_cache or find_layer(layer, codec_of(settings, layer.role), self._store) is None
         ]
         return frozenset(ref.digest for layer in missing for ref in artifacts_of(layer))
 

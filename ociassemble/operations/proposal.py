@@ -18,8 +18,9 @@ from ociassemble.plan.facts import BaseFacts, NodeFacts, PythonFacts
 from ociassemble.plan.plan import ApplicationPlan
 from ociassemble.project.settings import Settings, load
 from ociassemble.session import Session
+from ociassemble.session.inputs import lock_path, tree_of
+from ociassemble.session.platforms import asked_for
 from ociassemble.session.request import BuildRequest
-from ociassemble.session.steps import Steps
 
 FILENAME = "ociassemble.toml"
 
@@ -42,11 +43,11 @@ def proposal(session: Session, request: BuildRequest, *, force: bool) -> str:
             f"the settings of `{folder}` are in `{source}` already",
             hint="edit them, or write them anew with `--force`" if source == FILENAME else "edit them there",
         )
-    steps = Steps(session)
     settings = Settings().override(**request.flags)  # of a file that is replaced nothing counts
-    tree = steps.tree(request, settings)
-    application = recognise(tree, settings, steps.platforms(settings), session.progress)
-    return _text(application, _planned(application, steps.lock_path(request), session.host_platform()))
+    host = session.host_platform()
+    tree = tree_of(request, settings, session)
+    application = recognise(tree, settings, asked_for(settings, host), session.progress)
+    return _text(application, _planned(application, lock_path(request), host))
 
 
 def write(text: str, path: Path, *, force: bool) -> None:

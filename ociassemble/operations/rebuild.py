@@ -30,6 +30,7 @@ from ociassemble.operations.images import read
 from ociassemble.session import Session
 from ociassemble.session.rebuild import PrivateStore, RebuildSession
 from ociassemble.session.request import BuildRequest
+from ociassemble.session.steps import Steps
 from ociassemble.session.target import Planned
 
 _SHOWN = 50  # differences in an error; all of them with --format json
@@ -99,7 +100,8 @@ def rebuild(session: Session, text: str, request: BuildRequest) -> Rebuild:
         inner = stack.enter_context(closing(RebuildSession(session, store, bases)))
 
         def once() -> tuple[Planned, Node, Comparison]:
-            plan = built(planned(request, inner), request, inner)
+            steps = Steps(inner, request)
+            plan = built(planned(steps), steps)
             made = image_or_index([target.image(plan.created) for target in plan.targets], plan.annotations)
             roles = {str(layer_key(item)): item.role for target in plan.targets for item in target.plan.layers}
             return plan, made, compare(node, made, roles=roles, closed=_other_bases(images, plan))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from ociassemble.base.names import expand
 from ociassemble.base.resolve import BaseImage
@@ -19,8 +18,8 @@ from ociassemble.operations.bundles import Gathered, base_name, debian_files, fi
 from ociassemble.plan.wants import Want, WantedBase, Wants, WantsFormatError
 from ociassemble.project.settings import Settings
 from ociassemble.session import Session
+from ociassemble.session.bases import assembler, resolver
 from ociassemble.session.request import BuildRequest
-from ociassemble.session.steps import Steps
 from ociassemble.transports.bundle import File
 from ociassemble.transports.bundle_write import Saved
 
@@ -65,7 +64,7 @@ def gather(session: Session, wants: Wants) -> Gathered:
     settings = Settings()
     request = BuildRequest(application=session.environment.folder)
     bases = _bases(session, request, settings, wants.base) if wants.base is not None else ()
-    files = [*_assembled(session, request, bases), *_debian(session, request, settings, wants)]
+    files = [*_assembled(session, request, settings, bases), *_debian(session, request, settings, wants)]
     files += _packages(session, wants.files)
     node = image_or_index([item.image for item in bases], {}) if bases else None
     return Gathered(wants.name, node, base_name(bases), tuple(files))
@@ -75,17 +74,19 @@ def _bases(session: Session, request: BuildRequest, settings: Settings, wanted: 
     """The base for each platform that lacks it: at its pin, or whatever its name stands for now."""
     name = expand(wanted.name, overrides={})
     pins = {platform: pin for platform, pin in wanted.platforms.items() if pin is not None}
-    resolver = replace(Steps(session).bases(request, settings, None), pins=pins)
+    found_by = replace(resolver(session, request, settings), pins=pins)
     pinned = [Platform.parse(text) for text in sorted(pins)]
     others = [Platform.parse(text) for text in sorted(wanted.platforms) if text not in pins]
-    found = resolver.resolve(name, pinned, wanted.source) if pinned else ()
-    return (*found, *(resolver.resolve(name, others, wanted.source) if others else ()))
+    found = found_by.resolve(name, pinned, wanted.source) if pinned else ()
+    return (*found, *(found_by.resolve(name, others, wanted.source) if others else ()))
 
 
-def _assembled(session: Session, request: BuildRequest, bases: Sequence[BaseImage]) -> Iterator[File]:
+def _assembled(
+    session: Session, request: BuildRequest, settings: Settings, bases: Sequence[BaseImage]
+) -> Iterator[File]:
     debian = [base for base in bases if base.source == "debian"]
     if debian:
-        yield from debian_files(session, request, None, debian, pins=True)
+        yield from debian_files(session, request, settings, debian, pins=True)
 
 
 def _debian(session: Session, request: BuildRequest, settings: Settings, wants: Wants) -> Iterator[File]:
@@ -93,10 +94,7 @@ def _debian(session: Session, request: BuildRequest, settings: Settings, wants: 
     packages = [want.package for want in wants.files if want.kind == "debian"]
     if not packages and not wants.releases:
         return
-    from ociassemble.base.debian.source import DebianBases
-
-    assembler = cast(DebianBases, Steps(session).bases(request, settings, None).assembler())
-    assembler.bring(packages, wants.releases)
+    assembler(session, request, settings).bring(packages, wants.releases)
     for package in packages:
         yield file_of("debian", package.name, package.version, package.artifact, session.store)
     for release in wants.releases:

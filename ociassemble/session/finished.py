@@ -26,7 +26,7 @@ from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 from ociassemble.session import Session
 from ociassemble.session.inputs import Inputs as Inputs
-from ociassemble.session.inputs import lock_path, settings_of, tree_of
+from ociassemble.session.inputs import codec_of, lock_path, settings_of, tree_of
 from ociassemble.session.request import BuildRequest
 from ociassemble.transports.locate import Location, locate
 from ociassemble.transports.protocols import Written
@@ -197,7 +197,7 @@ def _key(request: BuildRequest, session: Session, settings: Settings, tree: Proj
         "code": list(_code()),
         "python": sys.version,
         "libraries": sorted(_libraries()),
-        "codecs": [compress.parse(settings.compression or "gzip", role).identity for role in _ROLES],
+        "codecs": [codec_of(settings, role).identity for role in _ROLES],
         "host": str(session.host_platform()),
         "variables": {
             name: value

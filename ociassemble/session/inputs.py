@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from ociassemble.content import compress
+from ociassemble.content.codec import Codec
 from ociassemble.plan.filename import FILENAME
 from ociassemble.project import settings as project_settings
 from ociassemble.project import tree as project_tree
@@ -16,6 +18,9 @@ from ociassemble.project.tree import ProjectTree
 from ociassemble.session import Session
 from ociassemble.session.environment import cache_folder
 from ociassemble.session.request import BuildRequest, written_below
+
+if TYPE_CHECKING:
+    from ociassemble.plan.lock import Lock
 
 
 class Inputs(NamedTuple):
@@ -55,6 +60,16 @@ def tree_of(request: BuildRequest, settings: Settings, session: Session) -> Proj
         jobs=session.jobs,
         progress=session.progress,
     )
+
+
+def codec_of(settings: Settings, role: compress.Role) -> Codec:
+    """How the layers of this role are compressed."""
+    return compress.parse(settings.compression or "gzip", role)
+
+
+def for_locked(request: BuildRequest, lock: Lock) -> BuildRequest:
+    """The request for the platforms that were locked, where nobody names any: not for what this host happens to be."""
+    return request if settings_of(request).platforms else request.with_flags(platforms=lock.asked.platforms)
 
 
 def lock_path(request: BuildRequest) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,10 @@ class BuildRequest:
     pull: str = "always"
     run_steps: bool = True  # False where nothing is built: host steps are told, and not run
     created: str | None = None  # seconds since 1970, "git" or "now"
+
+    def with_flags(self, **flags: Any) -> BuildRequest:
+        """The same with these flags as well."""
+        return replace(self, flags={**self.flags, **flags})
 
     @property
     def folder(self) -> Path:

@@ -13,6 +13,7 @@ from ociassemble.lock.application import MAX_LOCK, Application, read_lock
 from ociassemble.lock.supply import Supply
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.session import Session
+from ociassemble.session.inputs import lock_path
 from ociassemble.session.request import BuildRequest
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Supplies:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def of(self, request: BuildRequest, application: Application, lock: Path) -> Supply | None:
-        """The supply of the application's packages, None where its kind has none. `lock` is where its lock would be."""
+    def of(self, request: BuildRequest, application: Application) -> Supply | None:
+        """The supply of the application's packages, None where its kind has none."""
         ecosystem = application.request.ecosystem if application.request else application.kind.name
         session = self._session
         if ecosystem == "python":
@@ -37,7 +38,7 @@ class Supplies:
             return PythonSupply(
                 application,
                 index=lambda: self._index(application),
-                resolve=lambda asked, facts, index: self._resolve(request, application, lock, asked, facts, index),
+                resolve=lambda asked, facts, index: self._resolve(request, application, asked, facts, index),
                 wire=lambda: session.wire,
                 store=session.store,
                 progress=session.progress,
@@ -73,7 +74,6 @@ class Supplies:
         self,
         request: BuildRequest,
         application: Application,
-        lock: Path,
         asked: ResolveRequest,
         facts: BaseFacts,
         index: IndexSettings,
@@ -82,7 +82,7 @@ class Supplies:
         from ociassemble.lock.resolve import Upgrade, resolve
 
         environment = self._session.environment
-        before = read_lock(lock) if request.keep else None
+        before = read_lock(lock_path(request)) if request.keep else None
         locked = [package for item in before.platforms.values() for package in item.packages] if before else []
         return resolve(
             asked,

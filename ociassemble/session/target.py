@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,33 @@ from ociassemble.audit.prove import Finding
 from ociassemble.base.resolve import BaseImage
 from ociassemble.image.assemble import assemble
 from ociassemble.image.image import Image, Node
+from ociassemble.kinds.added import added
 from ociassemble.kinds.protocol import LockedPackage
+from ociassemble.kinds.stated import notes, with_settings
+from ociassemble.kinds.trusted import trusting
 from ociassemble.layer.build import BuiltLayer
 from ociassemble.lock.application import Application
 from ociassemble.lock.packages import Packages
+from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.ground import ground
 from ociassemble.plan.lock import Lock
-from ociassemble.plan.plan import ImagePlan
+from ociassemble.plan.plan import ApplicationPlan, ImagePlan
+from ociassemble.project.authorities import Authority
 from ociassemble.transports.protocols import Written
+
+
+def plan_on(
+    facts: BaseFacts, application: Application, packages: Sequence[LockedPackage], authorities: Sequence[Authority]
+) -> ApplicationPlan:
+    """Step 5 of a build for one base: what the application's kind plans, and what the user stated on top of it."""
+    tree, settings = application.tree, application.settings
+    kind = trusting(application.kind.plan(tree, settings, facts, tuple(packages)), authorities, facts)
+    layers = (*kind.layers, *added(tree, settings, kind.layers, facts))
+    return ApplicationPlan(
+        layers=tuple(ground(layer, facts) for layer in layers),
+        config=with_settings(kind.config, settings, facts),
+        reasons=(*kind.reasons, *notes(settings, facts, len(application.platforms))),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
