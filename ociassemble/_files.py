@@ -367,14 +367,9 @@ def sync_directory(path: Path) -> None:
         raise translate(error, path, "write") from error
 
 
-def write_atomic(
-    path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False, through: Path | None = None
-) -> None:
-    """Write `data` to `path`: readers see the old bytes or all of the new ones.
-
-    It is written in `through`, a folder on the same disk, else beside `path`.
-    """
-    with TemporaryFile(through or path.parent, mode=mode) as temporary:
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
+    """Write `data` to `path`, through a file beside it: readers see the old bytes or all of the new ones."""
+    with TemporaryFile(path.parent, mode=mode) as temporary:
         temporary.write(data)
         temporary.commit(path, durable=durable)
 
