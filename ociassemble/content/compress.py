@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, BinaryIO, Protocol
 
+from ociassemble.content._gzip import GzipEncoder
 from ociassemble.content._streams import (
     ZSTD_MAGIC,
     CompressionError,
@@ -21,9 +22,10 @@ from ociassemble.content._streams import (
     ZstandardReader,
     skippable,
 )
-from ociassemble.content.codec import BLOCK, Codec, CompressionUsageError, Role, choose_level
+from ociassemble.content.codec import BASE_BLOCK, BLOCK, ZSTD_JOB, Codec, CompressionUsageError, Role, choose_level
 
 __all__ = [
+    "BASE_BLOCK",
     "BLOCK",
     "Codec",
     "CompressionError",
@@ -44,11 +46,14 @@ def codec(name: str, level: int | None = None, role: Role = "dependency") -> Cod
     """The codec of this name; without a level, the one for layers of this role. Raises `CompressionUsageError`."""
     level = choose_level(name, level, role)
     if name == "gzip":
-        return Codec(name, "zlib-ng", str(_zlib().ZLIBNG_RUNTIME_VERSION), level, BLOCK)
+        version = str(_zlib().ZLIBNG_RUNTIME_VERSION)
+        if role == "base":
+            return Codec(name, "zlib-ng", version, level, BASE_BLOCK)
+        return Codec(name, "zlib-ng", version, level, BLOCK, 2)
     if name == "zstd":
         import zstandard
 
-        return Codec(name, "zstd", ".".join(map(str, zstandard.ZSTD_VERSION)), level, BLOCK)
+        return Codec(name, "zstd", ".".join(map(str, zstandard.ZSTD_VERSION)), level, ZSTD_JOB)
     return Codec(name)
 
 
@@ -84,12 +89,12 @@ class Encoder(Protocol):
     def finish(self) -> bytes: ...
 
 
-def encoder(codec: Codec) -> Encoder:
-    """A fresh encoder."""
+def encoder(codec: Codec, jobs: int = 1) -> Encoder:
+    """A fresh encoder; one that is not `parallel` may use `jobs` threads of its own."""
     if codec.name == "gzip":
-        return _Gzip(codec.level)
+        return GzipEncoder(_zlib(), codec)
     if codec.name == "zstd":
-        return _Zstandard(codec.level)
+        return _Zstandard(codec, jobs)
     return _Plain()
 
 
@@ -100,55 +105,27 @@ def _zlib() -> Any:
     return zlib_ng
 
 
-class _Gzip:
-    """One gzip member (RFC 1952) of raw deflate blocks, each primed with the 32 KiB before it, as pigz does it.
+class _Zstandard:
+    """One zstd frame with a content checksum, cut into jobs of one size, each with a whole window before it.
 
-    Every block gets a compressor of its own: zlib-ng's output after a reset differs from that of a new one.
+    How many threads do the jobs changes no byte; having none would, so there is always one.
     """
 
-    parallel = True
-    # Magic, deflate, no flags, no time, no extra flags, operating system unknown.
-    _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-    _WINDOW = 32 << 10
-
-    def __init__(self, level: int) -> None:
-        self._zlib = _zlib()
-        self._level = level
-        self._crc = 0
-        self._size = 0
-
-    def start(self) -> bytes:
-        return self._HEADER
-
-    def encode(self, block: bytes, before: bytes, last: bool) -> bytes:
-        zlib = self._zlib
-        arguments = (self._level, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY)
-        if before:
-            compressor = zlib.compressobj(*arguments, before[-self._WINDOW :])
-        else:
-            compressor = zlib.compressobj(*arguments)
-        body: bytes = compressor.compress(block)
-        end: bytes = compressor.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
-        return body + end
-
-    def passed(self, block: bytes) -> None:
-        self._crc = self._zlib.crc32(block, self._crc)
-        self._size += len(block)
-
-    def finish(self) -> bytes:
-        return self._crc.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little")
-
-
-class _Zstandard:
-    """One zstd frame with a content checksum, made by one thread: with more the bytes would differ."""
-
     parallel = False
+    _HEAVY = 10  # from this level on one thread takes 40 to 120 MiB
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, codec: Codec, jobs: int) -> None:
         import zstandard
 
-        compressor = zstandard.ZstdCompressor(level=level, threads=0, write_checksum=True, write_content_size=False)
-        self._frame = compressor.compressobj()
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            codec.level,
+            threads=max(1, jobs) if codec.level < self._HEAVY else 1,
+            job_size=codec.block,
+            overlap_log=9,
+            write_checksum=True,
+            write_content_size=False,
+        )
+        self._frame = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
 
     def start(self) -> bytes:
         return b""

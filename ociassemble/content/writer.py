@@ -13,7 +13,7 @@ from ociassemble.content.compress import Codec
 from ociassemble.content.store import Ingest
 from ociassemble.oci.digest import Digest
 
-_PLAIN_BLOCK = 256 << 10  # bytes handed on at once where the codec has no blocks
+_BLOCK = 512 << 10  # bytes handed on at once where that decides nothing
 
 
 class CompressingWriter:
@@ -34,8 +34,8 @@ class CompressingWriter:
     ) -> None:
         self._sink = sink
         self._passed = passed
-        self._encoder = compress.encoder(codec)
-        self._block = codec.block or _PLAIN_BLOCK
+        self._encoder = compress.encoder(codec, jobs)
+        self._block = codec.block if self._encoder.parallel else _BLOCK
         self._parts: list[bytes | memoryview] = []  # of the next block; all but the first are small, or it is full
         self._held = 0  # bytes of them
         self._before = b""

@@ -12,6 +12,7 @@ import re
 import tarfile
 import threading
 import zlib
+from base64 import b64encode
 
 import pytest
 import zstandard
@@ -22,7 +23,7 @@ from ociassemble.content.compress import CompressionError, CompressionUsageError
 from ociassemble.content.writer import CompressingWriter
 from ociassemble.formats import tar
 
-BLOCK = compress.BLOCK
+BLOCK, BASE_BLOCK = compress.BLOCK, compress.BASE_BLOCK
 
 
 def sample(size: int, seed: int = 7) -> bytes:
@@ -56,12 +57,12 @@ def packed(data: bytes, codec: compress.Codec, *, jobs: int = 1, pieces: int | N
 @pytest.mark.parametrize(
     ("text", "role", "identity"),
     [
-        ("gzip", "dependency", "gzip:zlib-ng/2.3.3:3:262144"),
-        ("gzip", "application", "gzip:zlib-ng/2.3.3:3:262144"),
+        ("gzip", "dependency", "gzip:zlib-ng/2.3.3:3:524288:2"),
+        ("gzip", "application", "gzip:zlib-ng/2.3.3:3:524288:2"),
         ("gzip", "base", "gzip:zlib-ng/2.3.3:9:262144"),
         ("gzip:6", "base", "gzip:zlib-ng/2.3.3:6:262144"),
-        ("zstd", "dependency", "zstd:zstd/1.5.7:9:262144"),
-        ("zstd:19", "base", "zstd:zstd/1.5.7:19:262144"),
+        ("zstd", "dependency", "zstd:zstd/1.5.7:3:2097152"),
+        ("zstd:19", "base", "zstd:zstd/1.5.7:19:2097152"),
         ("none", "base", "none"),
     ],
 )
@@ -102,15 +103,41 @@ def test_gzip_is_one_member_with_a_fixed_header(size: int) -> None:
 
 
 @pytest.mark.spec("LAYER-23")
-def test_gzip_blocks_are_those_of_the_specification() -> None:
+@pytest.mark.parametrize(("role", "block", "memory"), [("base", BASE_BLOCK, 8), ("dependency", BLOCK, 7)])
+def test_gzip_blocks_are_those_of_the_specification(role: compress.Role, block: int, memory: int) -> None:
     body = b""
-    for start in range(0, len(DATA) + 1, BLOCK):
+    for start in range(0, len(DATA) + 1, block):
         dictionary = DATA[max(0, start - 32768) : start]
         more = {"zdict": dictionary} if dictionary else {}
-        one = zlib_ng.compressobj(level=3, method=8, wbits=-15, memLevel=8, strategy=0, **more)
-        body += one.compress(DATA[start : start + BLOCK])
-        body += one.flush(zlib_ng.Z_SYNC_FLUSH if start + BLOCK <= len(DATA) else zlib_ng.Z_FINISH)
-    assert packed(DATA, compress.codec("gzip"))[10:-8] == body
+        one = zlib_ng.compressobj(level=3, method=8, wbits=-15, memLevel=memory, strategy=0, **more)
+        body += one.compress(DATA[start : start + block])
+        body += one.flush(zlib_ng.Z_SYNC_FLUSH if start + block <= len(DATA) else zlib_ng.Z_FINISH)
+    assert packed(DATA, compress.codec("gzip", 3, role))[10:-8] == body
+
+
+@pytest.mark.spec("LAYER-35")
+@pytest.mark.parametrize("size", [BLOCK, 2 * BLOCK, 2 * BLOCK + 100_000])
+def test_what_does_not_shrink_is_stored(size: int) -> None:
+    """And what comes after it may refer to it."""
+    noise = random.Random(1).randbytes(size)
+    blob = packed(noise, compress.codec("gzip"), jobs=2)
+    assert gzip.decompress(blob) == noise
+    assert len(blob) < size * 1.001
+    stored = blob[10 : 10 + 5 + 65535]
+    assert stored == b"\0\xff\xff\0\0" + noise[:65535]
+    both = noise[:BLOCK] + noise[BLOCK - 30_000 : BLOCK] + DATA
+    assert gzip.decompress(packed(both, compress.codec("gzip"), jobs=2)) == both
+    assert len(packed(both, compress.codec("gzip"))) < BLOCK + 5000 + len(packed(DATA, compress.codec("gzip")))
+
+
+@pytest.mark.spec("LAYER-35")
+def test_what_shrinks_a_little_is_not_stored() -> None:
+    source = random.Random(2)
+    letters = bytes(source.choices(range(64, 192), k=BLOCK))  # seven bits of eight
+    base64 = b64encode(source.randbytes(BLOCK))[:BLOCK]
+    half = source.randbytes(BLOCK // 2) + DATA[: BLOCK // 2]
+    for data, least in ((letters, 0.9), (base64, 0.78), (half, 0.8), (bytes(BLOCK), 0.01)):
+        assert len(packed(data, compress.codec("gzip"))) < BLOCK * least
 
 
 def test_blocks_cost_no_size() -> None:
@@ -154,13 +181,13 @@ def test_golden_digests() -> None:
 
 
 GOLDEN = {
-    "gzip:1": "9c1c7e0de768bafc0008afb3daa5947a",
-    "gzip:3": "218502c3639cc419a93c0809289908c6",
-    "gzip:6": "30c21e0d4862b2f5fb02b990991433c7",
-    "gzip:9": "337d78dcb1bcfd594963db50d77cb0fe",
-    "zstd:3": "3957889127530b20459a2ab68ed8d7dd",
-    "zstd:9": "799a1dd0fbac0597500c531025c35820",
-    "none": "3b6b7d65580e0017a7997b98f40ceda4",
+    "gzip:1": "8ad7ad89786f21d1e8045c8a70e42d5f",
+    "gzip:3": "9943e49a6c2a93af4b2743bd1c2ad6c8",
+    "gzip:6": "3214335a1b515fa846af579682e5af69",
+    "gzip:9": "51955b67f2e0ba8eb8cfbf55d83de26c",
+    "zstd:3": "e16e5c62eca3151a6f2adebafe8bc333",
+    "zstd:9": "eaf78a24197a2f6db776525038f385cf",
+    "none": "431662a25dc70f43cda4a7900706640c",
 }
 
 

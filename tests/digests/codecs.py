@@ -6,27 +6,32 @@ Run as a program (`python -m tests.digests.codecs [JOBS]`) it prints that: so it
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sys
 
 from ociassemble.content import compress
+from ociassemble.content.codec import Role
 from ociassemble.content.writer import CompressingWriter
 from tests.digests.fixture import noise, prose
 
 # Every level that is a default, and the ends of the ranges.
-CODECS = ("gzip:1", "gzip:3", "gzip:6", "gzip:9", "zstd:1", "zstd:9", "none")
+CODECS = ("gzip:1", "gzip:3", "gzip:6", "gzip:9", "zstd:1", "zstd:3", "zstd:9", "none")
+ROLES: tuple[Role, ...] = ("base", "dependency")  # their encoders of gzip differ
 # Text, noise, repetition, and more blocks than threads.
 SAMPLE = prose("codec", 900_000) + noise("codec", 200_000) + b"na" * 150_000 + prose("codec", 100_000)
+# What zstd cuts into jobs, and a block of nothing but noise, which gzip stores.
+LONG = SAMPLE + noise("long", 1_500_000) + prose("long", 3_000_000)
 
 
 def digests(jobs: int) -> dict[str, str]:
-    """sha256 of the compressed sample, by codec identity."""
+    """sha256 of the compressed sample, by codec identity; of the long one where blocks are longer than 256 KiB."""
     found = {}
-    for text in CODECS:
-        codec = compress.parse(text)
+    for text, role in itertools.product(CODECS, ROLES):
+        codec = compress.parse(text, role)
         hashed = hashlib.sha256()
         with CompressingWriter(hashed.update, codec, jobs=jobs) as writer:
-            writer.write(SAMPLE)
+            writer.write(LONG if codec.block > compress.BASE_BLOCK else SAMPLE)
             writer.finish()
         found[codec.identity] = hashed.hexdigest()
     return found

@@ -169,7 +169,7 @@ def test_layer_descriptors(shared: Shared, tmp_path: Path) -> None:
     assert result.manifest["layers"][: len(base["layers"])] == base["layers"]
     for layer in result.manifest["layers"][len(base["layers"]) :]:
         assert list(layer["annotations"]) == ["dev.ociassemble.layer.codec", "dev.ociassemble.layer.key"]
-        assert re.fullmatch(r"gzip:zlib-ng/[0-9.]+:3:[0-9]+", layer["annotations"]["dev.ociassemble.layer.codec"])
+        assert re.fullmatch(r"gzip:zlib-ng/[0-9.]+:3:[0-9]+:2", layer["annotations"]["dev.ociassemble.layer.codec"])
         assert re.fullmatch(r"sha256:[0-9a-f]{64}", layer["annotations"]["dev.ociassemble.layer.key"])
 
 

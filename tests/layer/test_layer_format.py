@@ -227,5 +227,5 @@ def test_golden_layer() -> None:
 GOLDEN = {
     "none": "969a0c5cdc8bdd8fee4e9437d3311aff",
     "gzip": "ae87a5cb925eaec393386bce26b1432f",
-    "zstd": "2e7006d79b75da5ced2583cdbab98dae",
+    "zstd": "cce28ed464bc04503701df8646e79c18",
 }
