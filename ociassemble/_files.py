@@ -69,6 +69,15 @@ def translate(error: OSError, path: Path, doing: str, *, needed: int = 0) -> Err
     return DestinationError(f"cannot {doing} `{path}`: {reason}")
 
 
+@contextlib.contextmanager
+def _doing(what: str, path: Path) -> Iterator[None]:
+    """An `OSError` met in the block becomes the user-facing one."""
+    try:
+        yield
+    except OSError as error:
+        raise translate(error, path, what) from error
+
+
 def unwritable(error: BaseException) -> bool:
     """Whether an error of this module was raised because a place cannot be written to: another one may do."""
     cause = error.__cause__
@@ -107,10 +116,8 @@ def private_directory(path: Path) -> None:
 
 
 def _shared(path: Path) -> DestinationError:
-    return DestinationError(
-        f"the folder `{path}` is writable by other users",
-        hint=f"run `chmod go-w {path}`, or choose another --cache-dir",
-    )
+    hint = f"run `chmod go-w {path}`, or choose another --cache-dir"
+    return DestinationError(f"the folder `{path}` is writable by other users", hint=hint)
 
 
 def directory(path: Path) -> None:
@@ -141,11 +148,9 @@ def remove_empty(paths: Sequence[Path]) -> None:
 
 def move(source: Path, destination: Path) -> None:
     """Rename a file on one disk, over what may be there."""
-    try:
+    with _doing("write", destination):
         _point("rename", source)
         source.replace(destination)
-    except OSError as error:
-        raise translate(error, destination, "write") from error
 
 
 class WritableFile:
@@ -190,7 +195,7 @@ class WritableFile:
             raise StoppedError("interrupted")
         if durable:
             self.sync()
-        try:
+        with _doing("write", destination):
             if replace:
                 _point("rename", destination)
                 self.path.replace(destination)
@@ -202,32 +207,24 @@ class WritableFile:
             self._committed = True
             if durable:
                 sync_directory(destination.parent)
-        except OSError as error:
-            raise translate(error, destination, "write") from error
 
     def sync(self) -> None:
         """fsync what was written."""
-        try:
+        with _doing("write", self.path):
             _point("fsync", self.path)
             os.fsync(self.file.fileno())
-        except OSError as error:
-            raise translate(error, self.path, "write") from error
 
     def forget(self) -> None:
         """Drop what is in it."""
-        try:
+        with _doing("write", self.path):
             _point("truncate", self.path)
             self.file.truncate(0)
             self.file.seek(0)
-        except OSError as error:
-            raise translate(error, self.path, "write") from error
 
     def chmod(self, mode: int) -> None:
-        try:
+        with _doing("write", self.path):
             _point("chmod", self.path)
             os.fchmod(self.file.fileno(), mode)
-        except OSError as error:
-            raise translate(error, self.path, "write") from error
 
     def __exit__(self, *exc: object) -> None:
         self.file.close()
@@ -273,12 +270,10 @@ class LastingFile(WritableFile):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with _doing("write", path):
             _point("open", path)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | PLAIN, 0o600)
             self.file = os.fdopen(descriptor, "r+b", buffering=0)
-        except OSError as error:
-            raise translate(error, path, "write") from error
 
 
 def _temporary_path(folder: Path, prefix: str) -> Path:
@@ -356,31 +351,29 @@ def clear(path: Path) -> None:
 
 def sync_directory(path: Path) -> None:
     """fsync a folder, so that renames in it survive a power cut."""
-    try:
+    with _doing("write", path):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             _point("fsync", path)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise translate(error, path, "write") from error
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
-    """Write `data` to `path`, through a file beside it: readers see the old bytes or all of the new ones."""
-    with TemporaryFile(path.parent, mode=mode) as temporary:
+def write_atomic(
+    path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False, through: Path | None = None
+) -> None:
+    """Write `data` to `path`, through a file beside it, or in `through`: readers see the old bytes or the new ones."""
+    with TemporaryFile(through or path.parent, mode=mode) as temporary:
         temporary.write(data)
         temporary.commit(path, durable=durable)
 
 
 def remove(path: Path) -> None:
     """Remove a file; one that is gone already is fine."""
-    try:
+    with _doing("remove", path):
         _point("unlink", path)
         path.unlink(missing_ok=True)
-    except OSError as error:
-        raise translate(error, path, "remove") from error
 
 
 def freshen(path: Path) -> None:
@@ -396,11 +389,9 @@ def remove_tree(path: Path) -> None:
 
     if not path.exists():
         return
-    try:
+    with _doing("remove", path):
         _point("rmdir", path)
         shutil.rmtree(path)
-    except OSError as error:
-        raise translate(error, path, "remove") from error
 
 
 def temporary_folder() -> Path:
@@ -414,20 +405,16 @@ def temporary_folder() -> Path:
 def spooled(chunks: Iterable[bytes]) -> BinaryIO:
     """`chunks` in a file that has no name, for reading at any place: it is gone with its last reader, or with us."""
     folder = temporary_folder()
-    try:
+    with _doing("create a file in", folder):
         _point("open", folder)
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (the caller closes it)
-    except OSError as error:
-        raise translate(error, folder, "create a file in") from error
     try:
         for chunk in chunks:
             if _stopping.is_set():
                 raise StoppedError("interrupted")
-            try:
+            with _doing("write to", folder):
                 _point("write", folder)
                 file.write(chunk)
-            except OSError as error:
-                raise translate(error, folder, "write to") from error
         file.seek(0)
     except BaseException:
         file.close()
@@ -493,8 +480,6 @@ def locked(path: Path, *, shared: bool) -> Iterator[None]:
 def lock_file(path: Path) -> int:
     """A descriptor of `path` to be locked: of a folder, or of a file that is made if missing."""
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
-    try:
+    with _doing("lock", path):
         _point("open", path)
         return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise translate(error, path, "lock") from error
