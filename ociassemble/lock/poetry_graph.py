@@ -20,7 +20,7 @@ _ALWAYS: Ways = frozenset([frozenset()])
 _MAX_WAYS = 64
 _EXTRA = re.compile(r"""\s*(?:and\s+)?\bextra\s*==\s*(["'])([^"']*)\1(?:\s+and\b)?\s*""")
 _NOT = {">=": "<", "<": ">=", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
-_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc|\.dev|\.post)[0-9]+)?", re.ASCII)
+_VERSION = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})*(?:(?:a|b|rc|\.dev|\.post)[0-9]{1,18})?", re.ASCII)
 
 
 class PoetryLockError(ProjectError):

@@ -63,7 +63,8 @@ def select(request: ResolveRequest, resolution: Resolution, facts: BaseFacts) ->
 
     Raises LockError (the document), PythonVersionError, NoWheelError, WeakHashError and LockedHashError.
     """
-    lock = parse(resolution.text, request.primary if request.form == "pylock" else "the resolver's answer")
+    own = request.form in ("pylock", "poetry.lock")
+    lock = parse(resolution.text, request.primary if own else "the resolver's answer")
     chosen = _wanted(lock, request, facts)
     ranks = {tag: number for number, tag in reversed(list(enumerate(target.tags(facts))))}
     pins = dict(request.required_hashes)
@@ -93,8 +94,6 @@ def parse(text: str, what: str) -> Pylock:
 
 def _wanted(lock: Pylock, request: ResolveRequest, facts: BaseFacts) -> list[Package]:
     """The packages whose markers hold for the base, each name once."""
-    from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-
     markers = target.environment(facts)
     _python(str(lock.requires_python or ""), facts, "the lock")
     environment: dict[str, str | Set[str]] = {**markers, **_choices(lock, request)}
@@ -117,7 +116,7 @@ def _wanted(lock: Pylock, request: ResolveRequest, facts: BaseFacts) -> list[Pac
                     hint="its markers overlap: lock again",
                 )
             found[package.name] = package
-    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+    except (ValueError, RecursionError) as error:  # what `packaging` raises, and Python of numbers without an end
         raise LockError(f"a marker of the lock cannot be evaluated: {error}") from error
     return list(found.values())
 
@@ -262,8 +261,9 @@ def _contained(package: Package, path: str | None) -> None:
         return
     parts = path.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or ":" in parts[0]:
+        shown = re.sub(r"//[^/]*@", "//", path)  # a URL's user and password are nobody's to read
         raise LockError(
-            f"the lock takes `{package.name}` from `{path}`, which is outside the project's folder",
+            f"the lock takes `{package.name}` from `{shown}`, which is outside the project's folder",
             hint="copy the wheel into the folder, or pass it with `--wheel FILE`",
         )
 

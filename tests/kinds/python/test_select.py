@@ -183,6 +183,13 @@ def test_local_folders_are_left_to_the_plan_and_wheels_by_path_are_taken() -> No
     ]
 
 
+def test_the_password_of_a_url_is_not_told() -> None:
+    place = "https://user:secret@registry.example/x-1.0-py3-none-any.whl"
+    with pytest.raises(LockError, match=r"`https://registry\.example/x") as found:
+        chosen(lock(entry("x", [f'{{ path = "{place}", {HASHES} }}'])))
+    assert "secret" not in str(found.value)
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
@@ -198,6 +205,10 @@ def test_local_folders_are_left_to_the_plan_and_wheels_by_path_are_taken() -> No
         (lock(entry("x", [f'{{ path = "/etc/x-1.0-py3-none-any.whl", {HASHES} }}'])), LockError),
         (lock(entry("x", [f'{{ path = "a\\\\..\\\\..\\\\x-1.0-py3-none-any.whl", {HASHES} }}'])), LockError),
         (lock(entry("x", [wheel("x-1.0-py3-none-any.whl")], 'marker = "nonsense == 1"')), LockError),
+        (
+            lock(entry("x", [wheel("x-1.0-py3-none-any.whl")], f"marker = \"python_version > '{'9' * 5000}'\"")),
+            LockError,
+        ),
         (lock(entry("x", [wheel("x-1.0-py3-none-any.whl")]) * 2), LockError),
         (lock(head="environments = [\"sys_platform == 'win32'\"]\npackages = []"), LockError),
         (
