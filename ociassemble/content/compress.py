@@ -119,20 +119,24 @@ class _Zstandard:
 
         parameters = zstandard.ZstdCompressionParameters.from_level(
             codec.level,
-            threads=max(1, jobs) if codec.level < self._HEAVY else 1,
+            # Half of them: the others read, hash and write, and another layer is made at the same time.
+            threads=max(1, jobs // 2) if codec.level < self._HEAVY else 1,
             job_size=codec.block,
             overlap_log=9,
             write_checksum=True,
             write_content_size=False,
         )
-        self._frame = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+        self._frame: Any = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
 
     def start(self) -> bytes:
         return b""
 
     def encode(self, block: bytes, before: bytes, last: bool) -> bytes:
-        compressed = self._frame.compress(block)
-        return compressed + self._frame.flush() if last else compressed
+        compressed: bytes = self._frame.compress(block)
+        if last:
+            compressed += self._frame.flush()
+            self._frame = None  # its tens of MiB now, not when this object is collected
+        return compressed
 
     def passed(self, block: bytes) -> None:
         pass
