@@ -6,7 +6,7 @@ everything else that a build concludes are not: a rebuild concludes them anew.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -61,27 +61,38 @@ class RebuildSession(Session):
         reference = location.reference
         if location.transport != "registry" or reference is None or reference.digest is not None or not self._bases:
             return found
+        if self.options.offline or pull == "never":
+            return found  # nobody can be asked whether the repository of that name has what the image names
         pinned = {
-            platform: self._outer.open(location._replace(reference=reference.with_digest(digest)), pull, kept=kept)
+            platform: location._replace(reference=reference.with_digest(digest))
             for platform, digest in self._bases.items()
         }
-        return _Pinned(found, pinned, self)
+        return _Pinned(found, pinned, lambda place: self._there(place, pull, kept), self)
+
+    def _there(self, place: Location, pull: str, kept: bool) -> Source:
+        """The place, if the registry has it: the store answers a digest from whatever repository it once came."""
+        assert place.reference is not None
+        self._outer.registry.head(place.reference)
+        return self._outer.open(place, pull, kept=kept)
 
 
 class _Pinned:
     """A base by the digests of its images; where these are gone, by its name."""
 
-    def __init__(self, named: Source, pinned: Mapping[str, Source], session: Session) -> None:
+    def __init__(
+        self, named: Source, pinned: Mapping[str, Location], there: Callable[[Location], Source], session: Session
+    ) -> None:
         self.name = named.name
         self._named = named
         self._pinned = pinned
+        self._there = there
         self._session = session
 
     def read(self, wanted: Collection[Platform] = ()) -> Node:
         if not wanted or any(str(platform) not in self._pinned for platform in wanted):
             return self._named.read(wanted)
         try:
-            nodes = [(platform, self._pinned[str(platform)].read([platform])) for platform in wanted]
+            nodes = [(platform, self._there(self._pinned[str(platform)]).read([platform])) for platform in wanted]
         except NotFoundError as error:
             self._session.progress.warn(f"{error}: the base is taken by its name instead")
             return self._named.read(wanted)

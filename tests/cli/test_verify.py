@@ -14,9 +14,10 @@ import pytest
 from ociassemble.content import compress
 from ociassemble.image.image import Image
 from ociassemble.oci.annotations import LAYER_CODEC
+from ociassemble.testing import images
 from tests.cli.tampering import Change, annotation, config_value, content, header, made, same, swapped, tamper, top
 from tests.cli.test_reports import holds
-from tests.failure.scene import Scene, scene_below
+from tests.failure.scene import Scene, python_base, scene_below
 from tests.sources.wheels import wheel
 
 GZIP = compress.parse("gzip", "application").identity
@@ -225,6 +226,22 @@ def test_the_base_is_read_at_the_digest_that_the_image_gives(scene: Scene) -> No
     assert done.status == 7
     assert "the base is taken by its name instead" in done.err
     assert "diff_id image sha256:" in done.err
+
+
+@pytest.mark.spec("VERIFY-2", "VERIFY-3")
+def test_a_base_that_only_the_store_has_is_not_the_one_that_is_named(scene: Scene) -> None:
+    """Somebody's base, seen once, and an image upon it that says it stands upon the project's."""
+    name = scene.registry_base()
+    other = f"{scene.serve().host}/other/base:v1"
+    images.push(python_base(size=2000), other)
+    scene.built("-b", other)  # and all of that base is in the store
+    tamper(scene.outputs / "image", "v1", "bad", annotation("org.opencontainers.image.base.name", name))
+    for more in ([], ["--offline"]):
+        scene.run("pull", name).worked()  # offline, a tag is what it was
+        done = scene.run(*more, "verify", "--rebuild", "oci:outputs/image:bad", "project", "-b", name)
+        assert done.status == 7, done.out
+        assert f"manifest /annotations/{BASE}: image" in done.err
+        assert ("the base is taken by its name instead" in done.err) == (not more)
 
 
 @pytest.mark.spec("VERIFY-3")
