@@ -222,8 +222,10 @@ def test_blobs_that_went_bad(scene: Scene, index: Index, what: str, how: str) ->
 @pytest.mark.parametrize("how", ["bits", "cut"])
 def test_a_base_that_went_bad_and_must_be_read(scene: Scene, index: Index, how: str) -> None:
     """Its facts are not known any more; broken gzip is not called a broken image where the store is to blame."""
+    name = f"{scene.serve().host}/base:v1"
+    scene.run("lock", "project", "-b", name, "--no-base").worked()  # a lock that pins the base has its facts
     first = scene.run(*build(scene)).worked()
-    base = json.loads(scene.run("manifest", f"{scene.serve().host}/base:v1").worked().out)
+    base = json.loads(scene.run("manifest", name).worked().out)
     shutil.rmtree(scene.store / "records/facts")
     for layer in base["layers"]:
         spoil(scene.store / "blobs" / layer["digest"].replace(":", "/"), how)
@@ -303,7 +305,7 @@ def test_offline_with_a_cold_cache(scene: Scene, index: Index) -> None:
 
     done = scene.run("--offline", *build(scene))
 
-    done.failed(9, "`--offline` forbids to ask", hint="run once without `--offline`")
+    done.failed(9, "base image", "alpha-1.0-py3-none-any.whl", "beta-1.0-py3-none-any.whl", hint="lock --missing")
     before.holds(scene)
 
 
@@ -372,13 +374,21 @@ def test_the_guard_against_sockets_works(scene: Scene) -> None:
 
 
 @pytest.mark.spec("FAIL-7")
-@pytest.mark.parametrize("words", [["pull", "HOST/base:v1"], ["ls", "HOST/base"], ["push", "localhost/x", "HOST/x:v1"]])
-def test_other_verbs_offline(scene: Scene, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["pull", "HOST/base:v1"], "run once without `--offline`"),
+        (["ls", "HOST/base"], "run once without `--offline`"),
+        (["push", "localhost/x", "HOST/x:v1"], "write to `-o oci:DIR`"),
+    ],
+    ids=lambda given: given[0] if isinstance(given, list) else "",
+)
+def test_other_verbs_offline(scene: Scene, words: list[str], hint: str) -> None:
     scene.files(main__py="")
     scene.run("build", "project", "-b", scene.base(), "-t", "localhost/x").worked()
     before = Snapshot.of(scene)
 
     done = without_sockets(scene, "--offline", *(word.replace("HOST", UNROUTABLE) for word in words))
 
-    done.failed(9, hint="run once without `--offline`")
+    done.failed(9, hint=hint)
     before.holds(scene)
