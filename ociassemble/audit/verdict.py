@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ociassemble import _pool
 from ociassemble.audit.prove import VERSION, Finding, prove
-from ociassemble.content.store import Store
+from ociassemble.content.store import Store, read_record
 from ociassemble.image.image import Image, Layer
 from ociassemble.layer.told import ToldLayer
 from ociassemble.oci import _wire
@@ -49,8 +49,7 @@ def proved(
         locked = None
     known = locked.findings if locked is not None else None
     key = _key(base, layers, execution, dependencies, known)
-    raw = store.record("verdicts", key) if use_records else None
-    found = _read(raw) if raw is not None else None
+    found = read_record(store, "verdicts", key, _read) if use_records else None
     if found is None:
         from ociassemble.audit import locked as vouched
 
@@ -109,9 +108,6 @@ def _key(
     return Digest.of(_wire.canonical(asked)).hex
 
 
-def _read(raw: bytes) -> tuple[Finding, ...] | None:
-    try:
-        found = tuple(Finding(*item) for item in json.loads(raw))
-    except (ValueError, TypeError):
-        return None
+def _read(document: Any) -> tuple[Finding, ...] | None:
+    found = tuple(Finding(*item) for item in document)
     return found if all(isinstance(text, str) for item in found for text in item[:4]) else None

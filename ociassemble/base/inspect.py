@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 
-from ociassemble.content.store import Store, ingest_all
+from ociassemble.content.store import Store, ingest_all, read_record
 from ociassemble.errors import Error, IntegrityError
 from ociassemble.formats.deb822 import parse as parse_deb822
 from ociassemble.image.filesystem import FileSystem, read_filesystem
@@ -51,12 +51,8 @@ class LockedFactsError(IntegrityError):
 def read_facts(image: Image, store: Store, *, progress: Progress, jobs: int, label: str) -> BaseFacts:
     """The facts of `image`, from the store where an earlier build read them (they are a function of its digest)."""
     key = f"{image.digest.hex}.v{VERSION}"
-    cached = store.record("facts", key)
-    if cached is not None:
-        try:
-            return BaseFacts.from_document(json.loads(cached))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Error):
-            pass  # written by something else, or cut off: read the base again
+    if (known := read_record(store, "facts", key, BaseFacts.from_document)) is not None:
+        return known
     bundle = image.config.env.get("SSL_CERT_FILE", "").strip("/")
 
     def wanted(path: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
-from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
+from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
 from ociassemble.content.verify import VerifyingReader
-from ociassemble.errors import IntegrityError, NotFoundError
+from ociassemble.errors import Error, IntegrityError, NotFoundError
 from ociassemble.oci.digest import Digest
 
 T = TypeVar("T")
@@ -144,6 +145,20 @@ def healed(action: Callable[[], T], tell: Callable[[str], None]) -> T:
                 raise seen[error.digest] from None
             seen[error.digest] = error
             tell(f"{error}: once more, to fetch or build it again")
+
+
+def read_record(store: Store, kind: str, key: str, read: Callable[[Any], T]) -> T | None:
+    """What `read` makes of the JSON document that is a record; None where there is none that it understands.
+
+    A record saves work and is never needed: what another version wrote is as good as none.
+    """
+    raw = store.record(kind, key)
+    if raw is None:
+        return None
+    try:
+        return read(json.loads(raw))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, Error):
+        return None
 
 
 def check_record_name(kind: str, key: str) -> None:

@@ -12,15 +12,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from ociassemble import _pool
 from ociassemble.content.blob import Blob
 from ociassemble.content.compress import Codec
 from ociassemble.content.spool import Spool
-from ociassemble.content.store import Store
+from ociassemble.content.store import Store, read_record
 from ociassemble.content.writer import BlobWriter
-from ociassemble.errors import Error
 from ociassemble.image.image import Layer
 from ociassemble.layer.entry import Content, Entry, constant
 from ociassemble.layer.key import layer_key
@@ -116,17 +115,15 @@ def build_layers(
 def find_layer(plan: LayerPlan, codec: Codec, store: Store) -> BuiltLayer | None:
     """The finished layer of this plan, if the store has it."""
     key = layer_key(plan)
-    raw = store.record("layers", _record_name(key, codec))
-    if raw is None:
+    found = read_record(store, "layers", _record_name(key, codec), _finished)
+    if found is None or store.size(found[0]) != found[2]:
         return None
-    try:
-        record = json.loads(raw)
-        digest, diff_id, size = Digest(record["digest"]), Digest(record["diffId"]), int(record["size"])
-    except (ValueError, KeyError, TypeError, Error):
-        return None  # cut off, or of another time: build it again
-    if store.size(digest) != size:
-        return None
+    digest, diff_id, size = found
     return BuiltLayer(_layer(key, codec, store, digest=digest, diff_id=diff_id, size=size), codec.identity, "store")
+
+
+def _finished(record: Any) -> tuple[Digest, Digest, int]:
+    return Digest(record["digest"]), Digest(record["diffId"]), int(record["size"])
 
 
 def build_layer(

@@ -10,14 +10,14 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable
+from typing import Any
 
-from ociassemble.content.store import Store
+from ociassemble.content.store import Store, read_record
 from ociassemble.errors import Error
 from ociassemble.oci.digest import Digest
 
 KIND = "locations"
 MOST = 8  # repositories of one host that are remembered for one blob
-_LARGEST = 64 << 10  # bytes of a record
 
 
 class Locations:
@@ -49,22 +49,19 @@ class Locations:
                 self._write(digest, known)
 
     def _read(self, digest: Digest) -> dict[str, list[str]]:
-        raw = None
         with contextlib.suppress(Error, OSError):
-            raw = self._store().record(KIND, digest.hex)
-        try:
-            found = json.loads(raw) if raw is not None and len(raw) <= _LARGEST else {}
-        except (ValueError, RecursionError):
-            return {}
-        if not isinstance(found, dict):
-            return {}
-        return {
-            host: [name for name in names if isinstance(name, str)]
-            for host, names in found.items()
-            if isinstance(names, list)
-        }
+            return read_record(self._store(), KIND, digest.hex, _known) or {}
+        return {}
 
     def _write(self, digest: Digest, known: dict[str, list[str]]) -> None:
         kept = {host: names for host, names in known.items() if names}
         with contextlib.suppress(Error, OSError):
             self._store().put_record(KIND, digest.hex, json.dumps(kept, sort_keys=True).encode())
+
+
+def _known(document: Any) -> dict[str, list[str]]:
+    return {
+        host: [name for name in names if isinstance(name, str)]
+        for host, names in document.items()
+        if isinstance(names, list)
+    }

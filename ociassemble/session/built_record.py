@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ociassemble.content.store import Store
+from ociassemble.content.store import Store, read_record
 from ociassemble.errors import Error
 from ociassemble.layer.key import layer_key
 from ociassemble.oci.digest import Digest
@@ -44,12 +44,7 @@ def remember(plan: Planned, store: Store) -> None:
 
 def recall(store: Store, manifest: Digest) -> Mapping[str, Any] | None:
     """The record of the image with this manifest digest, None where this store built none."""
-    raw = store.record(KIND, manifest.hex)
-    try:
-        record = json.loads(raw) if raw is not None else None
-    except (ValueError, RecursionError):
-        return None
-    return record if _sound(record) else None
+    return read_record(store, KIND, manifest.hex, lambda record: record if _sound(record) else None)
 
 
 def _sound(record: Any) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import ociassemble
 from ociassemble.content import compress
 from ociassemble.content.place import check_place
+from ociassemble.content.store import read_record
 from ociassemble.errors import Error
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.progress import Note
@@ -79,7 +80,7 @@ def unchanged(request: BuildRequest, found: Inputs, session: Session) -> tuple[W
     What that build told is told again. None where anything differs: then nothing was told.
     """
     names = [locate(text) for text in request.tags or found.settings.tags]
-    record = _read(session, found.key)
+    record = read_record(session.store, _KIND, found.key, _finished)
     if record is None:
         return None
     if any(found.tree.answer(question, path) != answer for question, path, answer in record.asked):
@@ -165,25 +166,17 @@ def _asked(session: Session, base: str) -> str:
     return str(session.open(place, "always").read().descriptor.digest)
 
 
-def _read(session: Session, key: str) -> _Finished | None:
-    """The record, or None: of what is damaged nothing is believed."""
-    raw = session.store.record(_KIND, key)
-    if raw is None:
-        return None
-    try:
-        document = json.loads(raw)
-        asked = tuple(
+def _finished(document: Any) -> _Finished:
+    """From its JSON form; raises whatever there is to raise where it has another."""
+    return _Finished(
+        Descriptor.from_document(document["descriptor"], "a finished build"),
+        tuple(document["base"]) if document["base"] else None,
+        tuple(
             (question, path, tuple(answer) if isinstance(answer, list) else answer)
             for question, path, answer in document["asked"]
-        )
-        return _Finished(
-            Descriptor.from_document(document["descriptor"], "a finished build"),
-            tuple(document["base"]) if document["base"] else None,
-            asked,
-            tuple(Note(*note) for note in document["notes"]),
-        )
-    except (Error, ValueError, TypeError, KeyError, RecursionError):
-        return None
+        ),
+        tuple(Note(*note) for note in document["notes"]),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the key

@@ -7,18 +7,17 @@ anybody. Hosts are parameters, never part of a result.
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from ociassemble import _pool
 from ociassemble.content import compress
-from ociassemble.content.store import Store
+from ociassemble.content.store import Store, read_record
 from ociassemble.content.verify import check
 from ociassemble.errors import Error, FormatError, IntegrityError, NetworkError, NotFoundError, UsageError
 from ociassemble.formats import deb822, debversion
@@ -239,7 +238,7 @@ def _candidates(
         raise ReleaseError(f"{what} has {listed.size} bytes, more than {MAX_INDEX}")
     # What an index says of some names is decided by its bytes alone.
     key = Digest.of(_wire.canonical([listed.sha256, release.suite.archive, architecture, sorted(names)])).hex
-    remembered = _recalled(store.record(_MEMORY, key)) if store is not None else None
+    remembered = read_record(store, _MEMORY, key, _remembered) if store is not None else None
     if remembered is not None:
         return remembered
     data = _index(release, folder, listed, fetch, what)
@@ -254,11 +253,8 @@ def _candidates(
     return found
 
 
-def _recalled(raw: bytes | None) -> list[DebianPackage] | None:
-    try:
-        return None if raw is None else [DebianPackage.read(item, "a remembered package") for item in json.loads(raw)]
-    except (ValueError, TypeError, Error):
-        return None  # cut off, or of another time: read the index again
+def _remembered(document: Any) -> list[DebianPackage]:
+    return [DebianPackage.read(item, "a remembered package") for item in document]
 
 
 def _index(release: _Release, folder: str, listed: deb822.Checksum, fetch: Fetch, what: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ociassemble import _pool
-from ociassemble.content.store import Store
+from ociassemble.content.store import Store, read_record
 from ociassemble.content.verify import blocks
 from ociassemble.errors import Error, NotFoundError, OfflineError, ProjectError
 from ociassemble.net.download import fetch_checked
@@ -272,14 +272,11 @@ def _from_project(
 def _recalled(item: Tarball, integrity: Integrity | None, store: Store) -> ArtifactRef | None:
     """What was checked against this hash before, if it is still here; a file of the project is always looked at."""
     for key in () if integrity is None or item.path is not None else integrity.keys():
-        raw = store.record(_RECORDS, key)
-        try:
-            record = json.loads(raw or b"")
-            digest, size = Digest.from_hex(record["sha256"]), int(record["size"])
-        except (ValueError, KeyError, TypeError, Error):
-            continue  # none, or cut off: fetch it again
-        if store.size(digest) == size:
-            return ArtifactRef(digest, size, item.filename)
+        found = read_record(
+            store, _RECORDS, key, lambda record: (Digest.from_hex(record["sha256"]), int(record["size"]))
+        )
+        if found is not None and store.size(found[0]) == found[1]:
+            return ArtifactRef(*found, item.filename)
     return None
 
 

@@ -5,11 +5,9 @@ As with a registry's tags, the store may answer what nobody may be asked. Nothin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from ociassemble.content.store import Store
-from ociassemble.errors import Error
+from ociassemble.content.store import Store, read_record
 from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
@@ -27,11 +25,7 @@ def remember(store: Store, recipe: str, platform: Platform, packages: Sequence[D
 
 def remembered(store: Store, recipe: str, platform: Platform) -> tuple[DebianPackage, ...] | None:
     """What was kept; None where nothing was, or something else."""
-    raw = store.record(_KIND, _key(recipe, platform))
-    try:
-        return None if raw is None else parse(json.loads(raw))
-    except (ValueError, RecursionError, Error):
-        return None  # cut off, or of another time
+    return read_record(store, _KIND, _key(recipe, platform), parse)
 
 
 def parse(value: object) -> tuple[DebianPackage, ...]:
