@@ -1,39 +1,43 @@
 """npm's own configuration: which registry, for which scope, with which credential (specs/behaviour/npm.md, NPM-20 on).
 
 Environment (`npm_config_*`), the project's .npmrc, the user's, the global one: key by key, the first that has it wins,
-as npm has it. What npm would follow and we do not is told, never silently dropped.
+as npm has it (`sources.npm_files`). What npm would follow and we do not is told, never silently dropped.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
-import os
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ociassemble import _run
-from ociassemble.errors import Error, UsageError
+from ociassemble.errors import Error
 from ociassemble.net.url import is_loopback, origin, redact, without_userinfo
+from ociassemble.sources.npm_files import (
+    PROJECT,
+    NpmSettingError,
+    Read,
+    expanded,
+    file_meant,
+    lines,
+    read_file,
+    tables,
+    unset,
+    variables,
+)
 
-Read = Callable[[Path], "bytes | None"]  # a file's bytes, None where there is none
-
-_ENVIRONMENT = re.compile(r"npm_config_", re.IGNORECASE)
-_VARIABLE = re.compile(r"(?<!\\)(\\*)\$\{([^${}?]+)(\?)?\}")
-_LINE = re.compile(r"([^=]+)(?:=(.*))?", re.DOTALL)
 _CREDENTIAL = re.compile(r"(//.+):(_authToken|_auth|username|_password|certfile|keyfile)", re.DOTALL)
 _SECRETS = ("_authToken", "_auth", "_password")
 # Variables that are named like secrets. They belong into a credential, and into no URL.
 _SECRET_NAME = re.compile(
     r"(?:.*_)?(?:token|secret|password|passwd|pass|pwd|key|apikey|auth|pat|credentials?)(?:_.*|[0-9]*)", re.IGNORECASE
 )
-_PROJECT = "the project's .npmrc"
 _ANSWER = re.compile(r"^(https?://\S+)\s*$", re.MULTILINE)
 _INSTEAD = {
     "cafile": "pass `--ca-file FILE`",
@@ -43,13 +47,6 @@ _INSTEAD = {
     "https-proxy": "set HTTPS_PROXY",
     "noproxy": "set NO_PROXY",
 }
-_MAX_FILE = 1 << 20  # bytes
-
-
-class NpmSettingError(UsageError):
-    """npm's configuration cannot be followed, or names no registry where one is needed."""
-
-    code = "usage.npm"
 
 
 class Credential(NamedTuple):
@@ -126,21 +123,15 @@ def discover(
     read = read or read_file
     values: dict[str, tuple[str, str]] = {}  # key -> value, where it is
     written: dict[str, str] = {}  # of the project's file: key -> value with its variables in it
-    for place, table in _tables(environment, home, folder, node, read):
+    for place, table in tables(environment, home, folder, node, read):
         for key, value in table.items():
             values.setdefault(key, (value, place))
     cafile, place = values.get("cafile", ("", ""))
-    if cafile and _file_meant(cafile, home, folder) in trusted:
+    if cafile and file_meant(cafile, home, folder) in trusted:
         values["cafile"] = "", place
-    for key, text in _lines(read(folder / ".npmrc")):
-        written[_expanded(key, environment)] = f"{key}={text}"
-    return _settings(values, {key: text for key, text in written.items() if values[key][1] == _PROJECT}, environment)
-
-
-def _file_meant(text: str, home: Path, folder: Path) -> str:
-    """The file that npm means by a path in its configuration, links resolved."""
-    path = folder / (home / text[2:] if text.startswith("~/") else text)
-    return os.path.realpath(path) if "\0" not in text else ""
+    for key, text in lines(read(folder / ".npmrc")):
+        written[expanded(key, environment)] = f"{key}={text}"
+    return _settings(values, {key: text for key, text in written.items() if values[key][1] == PROJECT}, environment)
 
 
 def ask_default(npm: str, *, environment: Mapping[str, str], folder: Path) -> str:
@@ -161,121 +152,6 @@ def no_registry(why: str) -> NpmSettingError:
     )
 
 
-def read_file(path: Path) -> bytes | None:
-    """The bytes of a file of settings, None where there is none that we may read."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_FILE + 1) if path.is_file() else None
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
-        return None
-    except (OSError, ValueError) as error:
-        raise NpmSettingError(f"`{path}` cannot be read: {error}") from error
-    if data is not None and len(data) > _MAX_FILE:
-        raise NpmSettingError(f"`{path}` has more than {_MAX_FILE} bytes")
-    return data
-
-
-# ------------------------------------------------------------------------------------------------ where it is written
-
-
-def _tables(
-    environment: Mapping[str, str], home: Path, folder: Path, node: Path | None, read: Read
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each place's keys, the most important place first."""
-    stated = dict(_from_environment(environment))
-    yield "the environment", stated
-    user_file = Path(stated.get("userconfig") or home / ".npmrc")
-    tables = [(_PROJECT, _parsed(read(folder / ".npmrc"), environment))]
-    if user_file != folder / ".npmrc":
-        tables.append((f"`{user_file}`", _parsed(read(user_file), environment)))
-    yield from tables
-    said = [table for _, table in (("", stated), *tables)]
-    for path in _global_files(said, environment, node):
-        data = read(path)
-        if data is not None:
-            yield f"`{path}`", _parsed(data, environment)
-            return
-
-
-def _global_files(tables: list[dict[str, str]], environment: Mapping[str, str], node: Path | None) -> list[Path]:
-    for table in tables:
-        if table.get("globalconfig"):
-            return [Path(table["globalconfig"])]
-    prefix = next((table["prefix"] for table in tables if table.get("prefix")), environment.get("PREFIX", ""))
-    if not prefix and node is not None:
-        prefix = str(node.resolve().parent.parent)
-    if not prefix:
-        return []
-    # Debian's npm has moved its own out of /usr.
-    return [Path(prefix) / "etc" / "npmrc", *([Path("/etc/npmrc")] if prefix == "/usr" else [])]
-
-
-def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name, value in sorted(environment.items()):
-        if _ENVIRONMENT.match(name) and value:
-            key = name[len("npm_config_") :]
-            if not key.startswith("//"):
-                key = (key[:1] + key[1:].replace("_", "-")).lower()
-            yield key, _expanded(value, environment)
-
-
-def _parsed(data: bytes | None, environment: Mapping[str, str]) -> dict[str, str]:
-    return {_expanded(key, environment): _expanded(value, environment) for key, value in _lines(data)}
-
-
-def _lines(data: bytes | None) -> Iterator[tuple[str, str]]:
-    """Keys and values of an ini file before its first section, as written. What npm cannot read it skips."""
-    for line in re.split(r"[\r\n]+", (data or b"").decode("utf-8", "replace").removeprefix("\ufeff")):
-        text = line.strip()
-        if not text or text[0] in ";#":
-            continue
-        if text[0] == "[" and text[-1] == "]":
-            break
-        found = _LINE.fullmatch(line)
-        if found:
-            yield _plain(found[1]).removesuffix("[]"), "true" if found[2] is None else _plain(found[2])
-
-
-def _plain(text: str) -> str:
-    """A key or value without its quotes, escapes and trailing comment."""
-    text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        quoted = text[1:-1] if text[0] == "'" else text
-        try:
-            value = json.loads(quoted)
-        except (ValueError, RecursionError):
-            return quoted
-        return value if isinstance(value, str) else quoted
-    plain = ""
-    escaped = False
-    for character in text:
-        if escaped:
-            plain += character if character in "\\;#" else "\\" + character
-            escaped = False
-        elif character in ";#":
-            break
-        elif character == "\\":
-            escaped = True
-        else:
-            plain += character
-    return (plain + "\\" * escaped).strip()
-
-
-def _expanded(text: str, environment: Mapping[str, str]) -> str:
-    """`${NAME}` replaced by the variable; one that is not set stays as it is, or is empty as `${NAME?}`."""
-
-    def value(found: re.Match[str]) -> str:
-        escapes, name, optional = found.groups()
-        if len(escapes) % 2:
-            return found[0][(len(escapes) + 1) // 2 :]
-        return escapes[len(escapes) // 2 :] + environment.get(name, "" if optional else f"${{{name}}}")
-
-    return _VARIABLE.sub(value, text)
-
-
-# ------------------------------------------------------------------------------------------------ what it means
-
-
 def _settings(
     values: Mapping[str, tuple[str, str]], written: Mapping[str, str], environment: Mapping[str, str]
 ) -> NpmSettings:
@@ -292,8 +168,8 @@ def _settings(
             continue
         told += _borrowed_for_url(written.get(key, ""), environment)
         url, credential = _url(text, place)
-        credentials += [credential._replace(own=place == _PROJECT)] if credential else []
-        chosen += [url] if place != _PROJECT else []
+        credentials += [credential._replace(own=place == PROJECT)] if credential else []
+        chosen += [url] if place != PROJECT else []
         if key == "registry":
             registry = url
         else:
@@ -305,13 +181,13 @@ def _settings(
             notes.append(f"`{key}` in {place} is not followed: {_INSTEAD[key]}")
     credentials += _credentials(values, notes)
     for key, text in written.items():
-        if _CREDENTIAL.fullmatch(key) and (names := _variables(text, environment)):
+        if _CREDENTIAL.fullmatch(key) and (names := variables(text, environment)):
             where = text.partition("=")[0].rpartition(":")[0]
-            told.append(f"{_PROJECT} sends {_shown(names)} of the environment to `{where}`")
+            told.append(f"{PROJECT} sends {_shown(names)} of the environment to `{where}`")
     for url in dict.fromkeys((registry, *scopes.values())):
         if url.startswith("http://") and url not in chosen and not is_loopback(origin(url).host):
             notes += [
-                f"the credential for `{item.place}` is not sent in clear: {_PROJECT} names `{url}`, and you do not"
+                f"the credential for `{item.place}` is not sent in clear: {PROJECT} names `{url}`, and you do not"
                 " (`registry` in your own .npmrc)"
                 for item in credentials
                 if not item.own and item.covers(url)
@@ -334,21 +210,15 @@ def _borrowed_for_url(line: str, environment: Mapping[str, str]) -> Iterator[str
     """
     key = line.partition("=")[0]
     userinfo = line.partition("://")[2].partition("/")[0].rpartition("@")[0]
-    names = _variables(line.replace(f"{userinfo}@", "", 1) if userinfo else line, environment)
+    names = variables(line.replace(f"{userinfo}@", "", 1) if userinfo else line, environment)
     if secret := [name for name in names if _SECRET_NAME.fullmatch(name)]:
         raise NpmSettingError(
-            f"`{key}` in {_PROJECT} would put {_shown(secret)} of the environment into a URL",
+            f"`{key}` in {PROJECT} would put {_shown(secret)} of the environment into a URL",
             details=[line.replace(f"{userinfo}@", "***@") if userinfo else line],
             hint="a token goes into a line of its own: `//HOST/:_authToken=${NAME}`",
         )
-    if names := _variables(line, environment):
-        yield f"`{key}` in {_PROJECT} is made of {_shown(names)} of the environment"
-
-
-def _variables(text: str, environment: Mapping[str, str]) -> list[str]:
-    """The variables that `text` names, and that are set."""
-    found = (match for match in _VARIABLE.finditer(text) if len(match[1]) % 2 == 0)
-    return sorted({match[2] for match in found if environment.get(match[2])})
+    if names := variables(line, environment):
+        yield f"`{key}` in {PROJECT} is made of {_shown(names)} of the environment"
 
 
 def _shown(names: list[str]) -> str:
@@ -382,12 +252,12 @@ def _credentials(values: Mapping[str, tuple[str, str]], notes: list[str]) -> Ite
             found.setdefault(match[1].rstrip("/"), {})[match[2]] = value
     for written, parts in found.items():
         where = next(iter(parts.values()))[1]
-        own = all(place == _PROJECT for _, place in parts.values())
+        own = all(place == PROJECT for _, place in parts.values())
         if "certfile" in parts or "keyfile" in parts:
             notes.append(
                 f"the client certificate for `{written}` in {where} is not used: only tokens and passwords are"
             )
-        missing = sorted({name[2] for value, _ in parts.values() for name in _VARIABLE.finditer(value)})
+        missing = sorted({name for value, _ in parts.values() for name in unset(value)})
         if missing:
             notes.append(f"`{missing[0]}` is not set: the credential for `{written}` in {where} is not used")
             continue

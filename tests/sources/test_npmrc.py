@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ociassemble.errors import Error, UsageError
-from ociassemble.sources import npmrc
+from ociassemble.sources import npm_files, npmrc
 from ociassemble.sources.npmrc import NpmSettings
 
 HOME, FOLDER, NODE = Path("/home/me"), Path("/srv/shop"), Path("/opt/node/bin/node")
@@ -323,11 +323,11 @@ def test_an_npm_that_does_not_tell(tmp_path: Path, script: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    assert npmrc.read_file(tmp_path / "none") is None
-    assert npmrc.read_file(tmp_path) is None
+    assert npm_files.read_file(tmp_path / "none") is None
+    assert npm_files.read_file(tmp_path) is None
     (tmp_path / "large").write_bytes(bytes((1 << 20) + 1))
     with pytest.raises(UsageError, match="large"):
-        npmrc.read_file(tmp_path / "large")
+        npm_files.read_file(tmp_path / "large")
 
 
 @given(st.text(max_size=300), st.dictionaries(st.sampled_from(["HOST", "A"]), st.text(max_size=5)))
