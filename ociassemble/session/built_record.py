@@ -1,4 +1,4 @@
-"""The store's record of a build, by manifest digest: what `explain` says of where layers came from (EXPLAIN-5 on).
+"""The store's record of a build, by manifest digest: what `explain` says of where layers came from (EXPLAIN-4).
 
 Kind "builds", key the hex of an image's manifest digest; the last build of that digest counts. It is for people:
 nothing is ever decided by it, so what is cut off or of another time is as good as none.
