@@ -6,14 +6,21 @@ pass; of one that stands elsewhere (or nowhere) in the other layer its header an
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any, BinaryIO, NamedTuple
 
 from ociassemble.content.compress import open_reader
 from ociassemble.errors import FormatError
 from ociassemble.formats import tar
+from ociassemble.image.compare_members import (
+    Header,
+    common_bytes,
+    compare_contents,
+    compare_headers,
+    presence,
+    sha256_of,
+)
 from ociassemble.image.differences import MAX_KEPT, Difference
 from ociassemble.image.filesystem import members
 from ociassemble.image.image import Layer
@@ -22,46 +29,14 @@ from ociassemble.oci import mediatype
 MAX_HELD = 40_000  # members without their counterpart that are held at once, of each layer
 MAX_HELD_NAMES = 32 << 20  # characters of their paths and targets, likewise
 _MAX_LOCATED = 4  # files that stand elsewhere whose first differing byte is looked for: each costs a pass
-# What a file is said to be, in the order in which it is told.
-_FIELDS = ("type", "mode", "uid", "gid", "mtime", "link target", "device", "name", "user name", "group name", "format")
 _BLOCK = tar.BLOCK
-
-
-class _Header(NamedTuple):
-    """What one member's header says, one field for each of `_FIELDS`, and what is compared apart."""
-
-    fields: tuple[Any, ...]
-    size: int
-    pax: Mapping[str, bytes]
-    rest: bytes  # a hash of the block: what no field says
-
-    @classmethod
-    def of(cls, member: tar.Member, block: bytes) -> _Header:
-        said = (
-            member.kind,
-            f"{member.mode:04o}",
-            member.uid,
-            member.gid,
-            member.mtime,
-            member.target,
-            f"{member.device[0]},{member.device[1]}",
-            member.name.rstrip("/"),
-            _text(block[265:297]),
-            _text(block[297:329]),
-            _text(block[257:265]),
-        )
-        return cls(said, member.size, member.pax, hashlib.sha256(block).digest()[:16])
-
-
-def _text(field: bytes) -> str:
-    return field.rstrip(b"\0").decode("utf-8", "backslashreplace")
 
 
 class _Held(NamedTuple):
     """A member that waits for its counterpart."""
 
     position: int
-    header: _Header
+    header: Header
     sha256: str  # of a file's content, else ""
 
 
@@ -106,7 +81,7 @@ class _Side:
         self.member = next(self._members, None)
         self.position += 1
         if self.member is not None and self._watch is not None:
-            self.header = _Header.of(self.member, self._watch.last)
+            self.header = Header.of(self.member, self._watch.last)
 
     def close(self) -> None:
         self._members.close()  # type: ignore[attr-defined]
@@ -115,13 +90,13 @@ class _Side:
         """Keep the member at hand for later; False where its path waits already."""
         if member.path in self.held:
             return False
-        self.held[member.path] = _Held(self.position, self.header, _sha256(member))
+        self.held[member.path] = _Held(self.position, self.header, sha256_of(member))
         self.names += len(member.path) + len(member.target)
         return True
 
     def release(self, path: str) -> _Held:
         found = self.held.pop(path)
-        self.names -= len(path) + len(found.header.fields[5])
+        self.names -= len(path) + len(found.header.target)
         return found
 
     @property
@@ -148,7 +123,7 @@ def compare_layers(one: Layer, other: Layer) -> tuple[list[Difference], int]:
         ends = left.read, right.read
     for held, number in ((left.held, 0), (right.held, 1)):
         for path, item in held.items():
-            found.add(item.position, _presence(path, item.header, number))
+            found.add(item.position, presence(path, item.header, number))
     found.locate(one, other)
     if not found:
         found.add(0, _residual(one, other, ends))
@@ -160,7 +135,7 @@ def _advance(left: _Side, right: _Side, found: _Found) -> None:
     one, other = left.member, right.member
     if one is not None and other is not None and one.path == other.path:
         _matched(left, right, left.position, right.position, one.path, found)
-        difference = _compare_contents(one, other)
+        difference = compare_contents(one, other)
         found.compared(left.position, one.path, left.header, right.header, difference)
         left.step()
         right.step()
@@ -168,12 +143,12 @@ def _advance(left: _Side, right: _Side, found: _Found) -> None:
     if other is not None and other.path in left.held:
         held = left.release(other.path)
         _matched(left, right, held.position, right.position, other.path, found)
-        found.apart(held.position, other.path, held.header, right.header, held.sha256, _sha256(other))
+        found.apart(held.position, other.path, held.header, right.header, held.sha256, sha256_of(other))
         right.step()
     elif one is not None and one.path in right.held:
         held = right.release(one.path)
         _matched(left, right, left.position, held.position, one.path, found)
-        found.apart(left.position, one.path, left.header, held.header, _sha256(one), held.sha256)
+        found.apart(left.position, one.path, left.header, held.header, sha256_of(one), held.sha256)
         left.step()
     elif other is None or (one is not None and _place(one) < _place(other)):
         assert one is not None
@@ -184,7 +159,7 @@ def _advance(left: _Side, right: _Side, found: _Found) -> None:
 
 def _wait(side: _Side, member: tar.Member, number: int, found: _Found) -> None:
     if not side.hold(member):
-        found.add(side.position, _presence(member.path, side.header, number))
+        found.add(side.position, presence(member.path, side.header, number))
     side.step()
 
 
@@ -220,16 +195,16 @@ class _Found:
             self._omitted += 1
 
     def compared(
-        self, position: int, path: str, one: _Header, other: _Header, content: tuple[str, str, int] | None
+        self, position: int, path: str, one: Header, other: Header, content: tuple[str, str, int] | None
     ) -> None:
         """Two members of one path."""
-        for difference in _headers(path, one, other, content is not None):
+        for difference in compare_headers(path, one, other, content is not None):
             self.add(position, difference)
         if content is not None:
             first, second, offset = content
             self.add(position, Difference("content", "file", "content", first, second, path=path, offset=offset))
 
-    def apart(self, position: int, path: str, one: _Header, other: _Header, first: str, second: str) -> None:
+    def apart(self, position: int, path: str, one: Header, other: Header, first: str, second: str) -> None:
         """The same for two that do not stand side by side."""
         self.compared(position, path, one, other, None)
         if first != second and first and second:
@@ -246,7 +221,7 @@ class _Found:
                     _member_at(stack.enter_context(closing(members(layer))), difference.path)  # type: ignore[type-var]
                     for layer in (one, other)
                 )
-                contents = _compare_contents(first, second) if first is not None and second is not None else None
+                contents = compare_contents(first, second) if first is not None and second is not None else None
             if contents is not None:
                 self._items[number] = position, difference._replace(offset=contents[2])
 
@@ -256,84 +231,6 @@ class _Found:
 
 def _member_at(found: Iterator[tar.Member], path: str) -> tar.Member | None:
     return next((member for member in found if member.path == path), None)
-
-
-def _presence(path: str, header: _Header, number: int) -> Difference:
-    """Only in the first layer (`number` 0), or only in the other."""
-    said = header.fields[0]
-    return Difference(
-        "content", "file", "presence", said if number == 0 else None, said if number == 1 else None, path=path
-    )
-
-
-def _headers(path: str, one: _Header, other: _Header, content: bool) -> Iterator[Difference]:
-    if one.fields == other.fields and one.size == other.size and one.pax == other.pax:
-        if one.rest != other.rest and not content:
-            yield Difference("metadata", "file", "encoding", path=path)
-        return
-    for name, first, second in zip(_FIELDS, one.fields, other.fields, strict=True):
-        if first != second:
-            # What a name leads to, or is, is what programs read.
-            kind: Any = "content" if name in ("type", "link target") else "metadata"
-            yield Difference(kind, "file", name, first, second, path=path)
-    if one.size != other.size:
-        yield Difference("content", "file", "size", one.size, other.size, path=path)
-    for key in sorted({*one.pax, *other.pax}):
-        if one.pax.get(key) != other.pax.get(key):
-            values = (_shown(one.pax.get(key)), _shown(other.pax.get(key)))
-            yield Difference("metadata", "file", f"pax {key}", *values, path=path)
-
-
-def _shown(value: bytes | None) -> str | None:
-    return None if value is None else value[:1000].decode("utf-8", "backslashreplace")
-
-
-def _sha256(member: tar.Member) -> str:
-    if member.kind != "file":
-        return ""
-    hashed = hashlib.sha256()
-    for chunk in member.chunks():
-        hashed.update(chunk)
-    return f"sha256:{hashed.hexdigest()}"
-
-
-def _compare_contents(one: tar.Member, other: tar.Member) -> tuple[str, str, int] | None:
-    """Both sha256 and the first offset at which two files differ; None where they do not, or are not both files."""
-    if one.kind != "file" or other.kind != "file":
-        return None
-    lefts, rights = one.chunks(), other.chunks()
-    hashed, offset = hashlib.sha256(), 0
-    left = right = b""
-    while True:
-        left, right = left or next(lefts, b""), right or next(rights, b"")
-        size = min(len(left), len(right))
-        if not size or left[:size] != right[:size]:
-            break
-        hashed.update(left[:size])
-        offset += size
-        left, right = left[size:], right[size:]
-    if not left and not right:
-        return None
-    offset += _common(left, right)
-    sums = []
-    for hasher, rest, chunks in ((hashed.copy(), left, lefts), (hashed, right, rights)):
-        hasher.update(rest)
-        for chunk in chunks:
-            hasher.update(chunk)
-        sums.append(f"sha256:{hasher.hexdigest()}")
-    return sums[0], sums[1], offset
-
-
-def _common(left: bytes, right: bytes) -> int:
-    """How many bytes both begin with."""
-    low, high = 0, min(len(left), len(right))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left[low:middle] == right[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 # ------------------------------------------------------------------------------- what no field of a header says
@@ -370,7 +267,7 @@ def _first_difference(one: Layer, other: Layer) -> int | None:
         while True:
             first, second = left.read(1 << 18), right.read(1 << 18)
             if first != second:
-                return offset + _common(first, second)
+                return offset + common_bytes(first, second)
             if not first:
                 return None
             offset += len(first)
