@@ -41,13 +41,13 @@ def compare(
     return findings.comparison()
 
 
-def title_of(image: Image, number: int) -> str:
-    """What the config's history calls the layer of this number (0 is the lowest): "application"; "" for a base's."""
+def titles_of(image: Image) -> list[str]:
+    """What the config's history calls each layer, the lowest first: "application"; "" for a base's."""
     filled = [item for item in image.config.history if not item.get("empty_layer")]
     if len(filled) != len(image.layers):
-        return ""
-    said = str(filled[number].get("created_by", ""))
-    return said.removeprefix(_CREATED_BY) if said.startswith(_CREATED_BY) else ""
+        return [""] * len(image.layers)
+    said = [str(item.get("created_by", "")) for item in filled]
+    return [text.removeprefix(_CREATED_BY) if text.startswith(_CREATED_BY) else "" for text in said]
 
 
 def codec_of(layer: Layer) -> str:
@@ -118,7 +118,7 @@ def _images(
     for pair in pairs:
         differences, omitted = _layers(pair, closed)
         differences += _descriptors(pair)
-        name = _name(one, other, pair, roles)
+        name = _name(pair, roles)
         findings.add((item._replace(platform=platform, layer=name) for item in differences), omitted)
     if len(findings) == before:
         # Two spellings of the same documents.
@@ -208,6 +208,7 @@ class _Pair(NamedTuple):
     one: Layer | None
     other: Layer | None
     moved: bool = False
+    title: str = ""
 
     @property
     def number(self) -> int:
@@ -218,11 +219,12 @@ def _paired(one: Image, other: Image) -> list[_Pair]:
     """Layers of both images that belong together: by content, by key, by title, and what is left by place."""
     lefts, rights = dict(enumerate(one.layers)), dict(enumerate(other.layers))
     matched: dict[int, int] = {}
+    titles = {id(image): titles_of(image) for image in (one, other)}  # once: an image may have thousands of layers
     traits: tuple[Callable[[Image, int], str], ...] = (
         lambda image, number: str(image.layers[number].descriptor.digest),
         lambda image, number: str(image.layers[number].diff_id),
         lambda image, number: image.layers[number].descriptor.annotations.get(LAYER_KEY, ""),
-        title_of,
+        lambda image, number: titles[id(image)][number],
         lambda image, number: str(number),
         lambda image, number: str(number - len(image.layers)),
     )
@@ -240,21 +242,21 @@ def _paired(one: Image, other: Image) -> list[_Pair]:
     for number, layer in enumerate(one.layers):
         partner = matched.get(number)
         if partner is None:
-            pairs.append(_Pair(number, None, layer, None))
+            pairs.append(_Pair(number, None, layer, None, title=titles[id(one)][number]))
             continue
-        pairs.append(_Pair(number, partner, layer, other.layers[partner], partner < furthest))
+        moved, title = partner < furthest, titles[id(one)][number]
+        pairs.append(_Pair(number, partner, layer, other.layers[partner], moved, title))
         furthest = max(furthest, partner)
-    pairs += (_Pair(None, number, None, layer) for number, layer in rights.items())
+    pairs += (_Pair(None, number, None, layer, title=titles[id(other)][number]) for number, layer in rights.items())
     return sorted(pairs, key=lambda pair: pair.number)
 
 
-def _name(one: Image, other: Image, pair: _Pair, roles: Mapping[str, str]) -> LayerName:
+def _name(pair: _Pair, roles: Mapping[str, str]) -> LayerName:
     layer = pair.one or pair.other
     assert layer is not None
-    title = title_of(one, pair.first) if pair.first is not None else title_of(other, pair.number)
     keys = [item.descriptor.annotations.get(LAYER_KEY, "") for item in (pair.one, pair.other) if item is not None]
-    role = next((roles[key] for key in keys if key in roles), "" if any(keys) or title else "base")
-    return LayerName(pair.number, title, role)
+    role = next((roles[key] for key in keys if key in roles), "" if any(keys) or pair.title else "base")
+    return LayerName(pair.number, pair.title, role)
 
 
 def _layers(pair: _Pair, closed: Container[Digest]) -> tuple[list[Difference], int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ociassemble.errors import ProjectError, UsageError
-from ociassemble.image.compare import codec_of, compare, title_of
+from ociassemble.image.compare import codec_of, compare, titles_of
 from ociassemble.image.differences import Comparison
 from ociassemble.image.image import Image, Node, open_image, platforms_within, select_platform
 from ociassemble.lock.application import read_lock
@@ -145,8 +145,8 @@ def _explained(session: Session, image: Image, path: Path, lock: Lock | None) ->
         base = {name: str(record["base"].get(name, "")) for name in base}
     recorded = {item["digest"]: item for item in record["layers"]} if record is not None else {}
     layers = tuple(
-        _layer(image, number, base, recorded.get(str(layer.descriptor.digest)), locked)
-        for number, layer in enumerate(image.layers)
+        _layer(image, number, title, base, recorded.get(str(layer.descriptor.digest)), locked)
+        for number, (layer, title) in enumerate(zip(image.layers, titles_of(image), strict=True))
     )
     used = any(layer.by == "lock" for layer in layers)
     return ExplainedImage(platform, image.digest, base, record is not None, str(path) if used else "", layers)
@@ -155,6 +155,7 @@ def _explained(session: Session, image: Image, path: Path, lock: Lock | None) ->
 def _layer(
     image: Image,
     number: int,
+    title: str,
     base: Mapping[str, str],
     recorded: Mapping[str, Any] | None,
     locked: LockedPlatform | None,
@@ -163,7 +164,7 @@ def _layer(
     key = layer.descriptor.annotations.get(keys.LAYER_KEY, "")
     found = ExplainedLayer(
         number=number,
-        title=title_of(image, number),
+        title=title,
         role="",
         why="",
         by="",

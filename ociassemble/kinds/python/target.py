@@ -133,6 +133,6 @@ def accepts(specifier: str, facts: BaseFacts) -> bool:
 def _version(text: str, unknown: tuple[int, int]) -> tuple[int, int]:
     major, _, rest = text.partition(".")
     minor = rest.partition(".")[0]
-    if not (major.isascii() and major.isdigit() and minor.isascii() and minor.isdigit()):
+    if not (major.isascii() and major.isdigit() and minor.isascii() and minor.isdigit()) or len(text) > 100:
         return unknown
     return int(major), min(int(minor), 999)

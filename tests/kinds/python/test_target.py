@@ -32,6 +32,16 @@ def test_what_fits(case: dict[str, str]) -> None:
     assert bool(tags & set(target.tags(base(case["base"])))) == (case["fits"] == "yes")
 
 
+@pytest.mark.parametrize("where", ["libc_version", "python"])
+def test_a_version_without_an_end_is_unknown(where: str) -> None:
+    endless = "2." + "9" * 5000
+    facts = samples.distroless()
+    found = (
+        replace(facts, python=samples.python(endless)) if where == "python" else replace(facts, libc_version=endless)
+    )
+    assert isinstance(target.tags(found), tuple)
+
+
 @pytest.mark.spec("PY-9")
 def test_newest_c_library_first_and_old_names_in_their_place() -> None:
     tags = target.platform_tags(samples.distroless())
