@@ -32,7 +32,8 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.facts import BaseFacts
-from ociassemble.plan.locked import DebianBase, DebianPackage, LockedFacts, RegistryBase
+from ociassemble.plan.locked import LockedFacts
+from ociassemble.plan.locked_base import DebianBase, DebianPackage, RegistryBase
 from ociassemble.plan.release import Release
 from ociassemble.progress import Progress
 from ociassemble.transports.protocols import Source

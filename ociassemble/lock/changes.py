@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.lock import Lock, LockedPlatform
-from ociassemble.plan.locked import DebianBase, RegistryBase
+from ociassemble.plan.locked_base import DebianBase, RegistryBase
 
 
 class Moved(NamedTuple):

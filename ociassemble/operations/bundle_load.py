@@ -18,7 +18,7 @@ from ociassemble.image.image import Node
 from ociassemble.oci import _wire
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import DEFAULT_TAG, Reference
-from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.plan.strict import Invalid
 from ociassemble.session import Session
 from ociassemble.transports import parts

@@ -20,7 +20,8 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.operations.images import image_of, read
 from ociassemble.plan.lock import Lock, LockedPlatform
-from ociassemble.plan.locked import DebianBase, LockedLayer, LockedPackage
+from ociassemble.plan.locked import LockedLayer, LockedPackage
+from ociassemble.plan.locked_base import DebianBase
 from ociassemble.session import Session
 from ociassemble.session.built_record import MAX_SOURCES, in_words, recall
 from ociassemble.session.inputs import lock_path

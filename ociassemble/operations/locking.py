@@ -20,15 +20,8 @@ from ociassemble.oci.annotations import LAYER_CODEC
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.layout import Layout
 from ociassemble.plan.lock import Lock, LockedPlatform
-from ociassemble.plan.locked import (
-    BaseLayer,
-    DebianBase,
-    LockedFacts,
-    LockedFinding,
-    LockedLayer,
-    RegistryBase,
-    Verdict,
-)
+from ociassemble.plan.locked import LockedFacts, LockedFinding, LockedLayer, Verdict
+from ociassemble.plan.locked_base import BaseLayer, DebianBase, RegistryBase
 from ociassemble.session import Session
 from ociassemble.session.inputs import for_locked, lock_path, settings_of
 from ociassemble.session.proof import started_target

@@ -25,7 +25,8 @@ from ociassemble.oci.platform import Platform
 from ociassemble.operations.bundles import NoLockError, kind_of, name_of
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.lock import Lock, LockedPlatform
-from ociassemble.plan.locked import DebianBase, DebianPackage, LockedPackage, RegistryBase
+from ociassemble.plan.locked import LockedPackage
+from ociassemble.plan.locked_base import DebianBase, DebianPackage, RegistryBase
 from ociassemble.plan.plan import LayerPlan, artifacts_of
 from ociassemble.plan.release import Release
 from ociassemble.plan.wants import Want, WantedBase, Wants

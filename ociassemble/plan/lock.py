@@ -17,17 +17,8 @@ from ociassemble.errors import FormatError, ProjectError
 from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.filename import FILENAME as FILENAME
-from ociassemble.plan.locked import (
-    PATH,
-    DebianBase,
-    LockedFacts,
-    LockedLayer,
-    LockedPackage,
-    RegistryBase,
-    Verdict,
-    base_document,
-    read_base,
-)
+from ociassemble.plan.locked import LockedFacts, LockedLayer, LockedPackage, Verdict
+from ociassemble.plan.locked_base import PATH, DebianBase, RegistryBase, base_document, read_base
 from ociassemble.plan.plan import ASSEMBLY_VERSION
 from ociassemble.plan.strict import Invalid, Object, as_digest, as_text
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, cast
 from ociassemble.errors import FormatError, ProjectError
 from ociassemble.oci import _wire
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.locked import PATH, BaseLayer, DebianPackage, RegistryBase
+from ociassemble.plan.locked_base import PATH, BaseLayer, DebianPackage, RegistryBase
 from ociassemble.plan.release import Release
 from ociassemble.plan.strict import Invalid, Object
 

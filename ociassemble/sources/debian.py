@@ -24,7 +24,7 @@ from ociassemble.formats import deb822, debversion
 from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.sources import _apt
 
 Fetch = Callable[[str, int], bytes]  # (url, limit in bytes) -> document; NotFoundError, NetworkError

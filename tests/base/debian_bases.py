@@ -19,7 +19,7 @@ from ociassemble.net.wire import Wire
 from ociassemble.oci.config import ImageConfig
 from ociassemble.oci.manifest import Manifest
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.progress import Progress
 from ociassemble.sources import debian
 from ociassemble.sources.debian import Mirror

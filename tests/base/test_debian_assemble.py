@@ -21,7 +21,7 @@ from ociassemble.content.memory import MemoryStore
 from ociassemble.formats import ldcache
 from ociassemble.image.image import Image
 from ociassemble.oci.platform import Platform
-from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.plan.plan import DebSource, document
 from ociassemble.progress import Progress
 from ociassemble.sources.debian import Mirror, discover

@@ -21,7 +21,7 @@ from ociassemble.image.image import Image
 from ociassemble.oci.annotations import LAYER_CODEC
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
-from ociassemble.plan.locked import BaseLayer, DebianBase, DebianPackage
+from ociassemble.plan.locked_base import BaseLayer, DebianBase, DebianPackage
 from ociassemble.progress import Progress
 from ociassemble.sources.debian import StaleError, discover
 from ociassemble.sources.npmrc import NpmSettings

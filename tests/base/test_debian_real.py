@@ -27,7 +27,7 @@ from ociassemble.formats import ldcache
 from ociassemble.image.image import Image
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
-from ociassemble.plan.locked import DebianBase, DebianPackage
+from ociassemble.plan.locked_base import DebianBase, DebianPackage
 from ociassemble.progress import Progress
 from ociassemble.sources.npmrc import NpmSettings
 from tests.base.debian_bases import wire

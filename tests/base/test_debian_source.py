@@ -24,7 +24,7 @@ from ociassemble.image.image import Image
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import NodeFacts
-from ociassemble.plan.locked import DebianBase, DebianPackage
+from ociassemble.plan.locked_base import DebianBase, DebianPackage
 from ociassemble.plan.plan import ArchiveFile
 from ociassemble.plan.release import Release, ReleaseArchive
 from ociassemble.progress import Event, Note, Progress

@@ -33,7 +33,8 @@ from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.layout import Layout
-from ociassemble.plan.locked import BaseLayer, DebianBase, DebianPackage, LockedFacts, RegistryBase
+from ociassemble.plan.locked import LockedFacts
+from ociassemble.plan.locked_base import BaseLayer, DebianBase, DebianPackage, RegistryBase
 from ociassemble.plan.plan import ArchiveFile
 from ociassemble.plan.release import Release, ReleaseArchive
 from ociassemble.progress import Event, Note, Progress

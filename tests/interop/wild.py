@@ -29,7 +29,7 @@ from ociassemble.net import download
 from ociassemble.oci import mediatype
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
-from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.plan.plan import DebSource, LayerPlan
 from ociassemble.progress import Progress
 from ociassemble.sources import debian

@@ -13,7 +13,8 @@ import pytest
 from ociassemble.lock.changes import changes, lines, unknown
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.lock import Lock
-from ociassemble.plan.locked import DebianBase, LockedLayer, LockedPackage
+from ociassemble.plan.locked import LockedLayer, LockedPackage
+from ociassemble.plan.locked_base import DebianBase
 from tests.plan.lock_examples import example, opened, sha
 
 REPORT = json.loads((Path(__file__).parents[2] / "specs/schema/report.schema.json").read_text("utf-8"))

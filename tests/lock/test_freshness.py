@@ -8,7 +8,8 @@ import pytest
 
 from ociassemble.lock.freshness import stale
 from ociassemble.plan.lock import Asked, Lock, LockedPlatform
-from ociassemble.plan.locked import LockedFacts, RegistryBase
+from ociassemble.plan.locked import LockedFacts
+from ociassemble.plan.locked_base import RegistryBase
 from tests.plan.lock_examples import MANIFEST, facts, sha, written
 
 PLATFORM = "linux/amd64"

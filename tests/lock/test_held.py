@@ -14,7 +14,8 @@ from ociassemble.lock.held import LockedLayerError, hold
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.lock import LockedPlatform
-from ociassemble.plan.locked import LockedFacts, LockedLayer, RegistryBase
+from ociassemble.plan.locked import LockedFacts, LockedLayer
+from ociassemble.plan.locked_base import RegistryBase
 from ociassemble.plan.plan import LayerPlan, TextSource
 from ociassemble.progress import Event, Note, Progress
 

@@ -13,17 +13,8 @@ from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import DirectoryFact, TrustFact
 from ociassemble.plan.layout import Layout
 from ociassemble.plan.lock import Asked, Lock, LockedPlatform
-from ociassemble.plan.locked import (
-    BaseLayer,
-    DebianBase,
-    DebianPackage,
-    LockedFacts,
-    LockedFinding,
-    LockedLayer,
-    LockedPackage,
-    RegistryBase,
-    Verdict,
-)
+from ociassemble.plan.locked import LockedFacts, LockedFinding, LockedLayer, LockedPackage, Verdict
+from ociassemble.plan.locked_base import BaseLayer, DebianBase, DebianPackage, RegistryBase
 from ociassemble.plan.plan import ArchiveFile
 from ociassemble.plan.release import Release, ReleaseArchive
 

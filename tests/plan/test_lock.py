@@ -13,7 +13,7 @@ import pytest
 
 from ociassemble.errors import Error, ProjectError
 from ociassemble.plan.lock import Lock, LockedPlatform, LockFormatError, LockVersionError
-from ociassemble.plan.locked import DebianBase
+from ociassemble.plan.locked_base import DebianBase
 from tests.plan.lock_examples import SCHEMA, example, opened, sha, written
 
 AMD64 = ("platforms", "linux/amd64")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ociassemble.errors import Error
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.locked import RegistryBase
+from ociassemble.plan.locked_base import RegistryBase
 from ociassemble.plan.wants import Want, WantedBase, Wants, WantsFormatError
 
 WHEEL = Want("wheel", "alpha", "1.0", ArtifactRef(Digest.of(b"a"), 3, "alpha-1.0-py3-none-any.whl"))

@@ -12,17 +12,8 @@ from ociassemble.errors import Error
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.lock import Asked, Lock, LockedPlatform
-from ociassemble.plan.locked import (
-    BaseLayer,
-    DebianBase,
-    DebianPackage,
-    LockedFacts,
-    LockedFinding,
-    LockedLayer,
-    LockedPackage,
-    RegistryBase,
-    Verdict,
-)
+from ociassemble.plan.locked import LockedFacts, LockedFinding, LockedLayer, LockedPackage, Verdict
+from ociassemble.plan.locked_base import BaseLayer, DebianBase, DebianPackage, RegistryBase
 from ociassemble.plan.plan import ArchiveFile
 from ociassemble.plan.release import UNKNOWN, Release, ReleaseArchive
 from tests.plan.lock_examples import example, written

@@ -16,7 +16,7 @@ from ociassemble.net import download
 from ociassemble.net.wire import Wire
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.sources import debian
 from ociassemble.sources.debian import Mirror, MirrorMissingError, PackageMissingError, ReleaseError, StaleError, Suite
 from tests.debian_archive import DAY, NOW, Archive, Certificate, Key, Package, served

@@ -21,7 +21,7 @@ from ociassemble.layer.build import BuiltLayer, Materials, build_layers
 from ociassemble.oci.platform import Platform
 from ociassemble.plan import created
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.plan.plan import DebSource, DerivedSource, LayerPlan, Source
 from ociassemble.plan.release import Release
 from ociassemble.progress import Progress

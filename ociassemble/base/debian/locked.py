@@ -21,7 +21,7 @@ from ociassemble.layer.build import BuiltLayer
 from ociassemble.layer.key import layer_key
 from ociassemble.oci.annotations import LAYER_CODEC, LAYER_KEY
 from ociassemble.oci.descriptor import Descriptor
-from ociassemble.plan.locked import BaseLayer, DebianBase
+from ociassemble.plan.locked_base import BaseLayer, DebianBase
 from ociassemble.plan.plan import LayerPlan
 
 Build = Callable[[LayerPlan], BuiltLayer]  # writes one layer into the store

@@ -11,7 +11,7 @@ from ociassemble.content.store import Store, read_record
 from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
-from ociassemble.plan.locked import DebianPackage
+from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.plan.strict import Invalid
 
 _KIND = "debian-newest"

@@ -21,7 +21,7 @@ from ociassemble.layer.build import BuiltLayer
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.locked import DebianBase, DebianPackage
+from ociassemble.plan.locked_base import DebianBase, DebianPackage
 from ociassemble.plan.plan import LayerPlan
 from ociassemble.plan.release import Release, ReleaseArchive
 from ociassemble.progress import Progress
