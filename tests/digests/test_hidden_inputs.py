@@ -184,6 +184,8 @@ ROOMS = (
 ASKED = {
     ("session", "time.time"): "--source-date-epoch now, and the lock's own time",
     ("base", "time.time"): "whether a suite is still valid",
+    ("content", "time.time"): "when something of the store was last used, and by whom: what `cache prune` may take away",
+    ("content", "time.time_ns"): "the name of what `cache prune` set aside",
     ("session", "sys.version"): "whether a finished build was made by this Python; nothing that is made holds it",
     ("session", "os.uname"): "the platform where none is named: told, and recorded",
     ("session", "os.getuid"): "where podman keeps credentials",
@@ -205,6 +207,7 @@ OF_UNICODE = {
     ("base", "isidentifier"): "names in os-release, which are ASCII",
     ("formats", "normalize"): "refusing archives with names that look alike",
     ("formats", "isalpha"): "versions, which are ASCII",
+    ("image", "isprintable"): "showing differences of two images",
     ("kinds", "isidentifier"): "names of modules and packages",
     ("kinds", "isprintable"): "refusing folders of modules with control characters",
     ("layer", "isidentifier"): "refusing entry points",
@@ -306,5 +309,8 @@ def test_folders_are_listed_where_they_are_sorted() -> None:
         ("project/walk.py", "scandir"),
         ("project/tree.py", "scandir"),
         ("content/directory.py", "iterdir"),
+        ("content/gc.py", "iterdir"),  # sorted there
+        ("content/gc.py", "scandir"),  # what `cache prune` may take, by age
+        ("content/leases.py", "iterdir"),  # who uses the store, in no order
         ("session/finished.py", "scandir"),  # of our own code and what is installed; sorted there
     }
