@@ -184,7 +184,7 @@ ROOMS = (
 ASKED = {
     ("session", "time.time"): "--source-date-epoch now, and the lock's own time",
     ("base", "time.time"): "whether a suite is still valid",
-    ("content", "time.time"): "when something of the store was last used, and by whom: what `cache prune` may take away",
+    ("content", "time.time"): "when something of the store was last used, for `cache prune`",
     ("content", "time.time_ns"): "the name of what `cache prune` set aside",
     ("session", "sys.version"): "whether a finished build was made by this Python; nothing that is made holds it",
     ("session", "os.uname"): "the platform where none is named: told, and recorded",
