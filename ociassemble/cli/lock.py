@@ -11,6 +11,7 @@ from ociassemble.cli.command import Command
 from ociassemble.cli.request import asking, request
 from ociassemble.cli.start import session
 from ociassemble.cli.types import format_option
+from ociassemble.errors import UsageError
 
 
 @click.command(cls=Command)
@@ -44,6 +45,12 @@ def lock(
     and what moved is told. `--check` compares the lock with the project alone, and asks no server; with `--upgrade` it
     resolves, and fails if anything moved. `[build] run` of the settings is run first, as for a build.
     """
+    if missing and (check or no_base or upgrade):
+        other = "--check" if check else "--no-base" if no_base else "--upgrade"
+        raise UsageError(
+            f"`--missing` and `{other}` ask for different things",
+            hint="`ociassemble lock --missing` looks at the lock that is there, and at the store",
+        )
     if missing:
         from ociassemble.operations.missing import wants_of
 
@@ -67,7 +74,7 @@ def lock(
             made, changed, moved = check_lock(asked, this), False, None
         else:
             found = make(asked, this)
-            changed = write_lock(found, path, check=check)
+            changed = write_lock(found, path, check=check, upgrade=asked.upgrade)
             made, moved = found.lock, found.changes
             for line in found.lines:
                 this.progress.info(line)

@@ -145,6 +145,8 @@ def request(given: dict[str, Any]) -> BuildRequest:
         )
     if given.get("base") == "":  # `-b "$BASE"`, and no such variable
         raise UsageError("`--base` names no image", hint="`ociassemble base list` shows short names; any image will do")
+    if given.get("locked") and given.get("no_lock"):
+        raise UsageError("`--locked` and `--no-lock` contradict each other", hint="leave one of them out")
     # A base may be a path of the host, which stays as it came.
     given = {name: value if name == "base" else _utf8(value) for name, value in given.items()}
     flags: dict[str, Any] = {

@@ -37,7 +37,7 @@ def prune(
     What is no record of a layer is left alone, whatever its tag. With `dry_run` nothing is deleted. Raises
     `UsageError` for what is no repository, and what asking and deleting raise.
     """
-    reference = cache_reference(text)
+    reference = cache_reference(text, "--repo")
     client = session.registry
 
     def look(tag: str) -> Pruned | None:

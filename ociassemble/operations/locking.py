@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,6 +88,11 @@ def lock(request: BuildRequest, session: Session) -> Relocked:
     if previous is not None:
         request = for_locked(request, previous)
         _known(request.upgrade, previous, lock_path(request).name)
+    elif request.upgrade and not lock_path(request).exists():
+        raise UpgradeError(
+            f"`--upgrade {request.upgrade[0]}`, and there is no `{lock_path(request).name}` yet",
+            hint="`ociassemble lock` writes it; the folder of an application stands first: `lock APP --upgrade`",
+        )
 
     def once() -> Planned:
         steps = Steps(session, request)
@@ -105,7 +110,7 @@ def lock(request: BuildRequest, session: Session) -> Relocked:
     return Relocked(lock=found, before=previous, plan=plan)
 
 
-def write_lock(found: Relocked, path: Path, *, check: bool) -> bool:
+def write_lock(found: Relocked, path: Path, *, check: bool, upgrade: Sequence[str] = ()) -> bool:
     """Write the lock unless it is there already, byte for byte; with `check` a difference is an error."""
     data = found.lock.dump()
     try:
@@ -115,7 +120,8 @@ def write_lock(found: Relocked, path: Path, *, check: bool) -> bool:
     if same:
         return False
     if check:
-        hint = "run `ociassemble lock --upgrade` and commit the result"
+        names = "".join(f" {name}" for name in upgrade[:1]) + "".join(f" --upgrade {name}" for name in upgrade[1:])
+        hint = f"run `ociassemble lock --upgrade{names}` and commit the result"
         raise StaleError(f"`{path.name}` would change", details=found.lines, hint=hint)
     _files.write_atomic(path, data, durable=True)
     return True
@@ -168,6 +174,8 @@ def _known(names: tuple[str, ...], previous: Lock, name: str) -> None:
     debian = {item.name for locked in previous.platforms.values() for item in getattr(locked.base, "packages", ())}
     missing, near = wrong[0]
     hint = f"did you mean `{near}`?" if near else "see `artifacts` in the lock for what there is"
+    if Path(missing).is_dir():
+        hint = f"to upgrade all in the folder of this name, write `ociassemble lock {missing} --upgrade`"
     if missing in debian:
         hint = "it is part of the base, which every `ociassemble lock` resolves anew"
     raise UpgradeError(

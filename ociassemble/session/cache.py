@@ -36,7 +36,10 @@ def elsewhere(
     target: Target,
     codec: Callable[[LayerPlan], Codec],
 ) -> Callable[[Sequence[LayerPlan]], Sequence[BuiltLayer | None]]:
-    """What finds layers that the store does not have, by key and codec."""
+    """What finds layers that the store does not have, by key and codec. Raises `UsageError` for what is no place."""
+    _references(settings.cache_from, "--cache-from")  # also where nothing will be looked for
+    if settings.cache_repo:
+        cache_reference(settings.cache_repo)
 
     def find(plans: Sequence[LayerPlan]) -> Sequence[BuiltLayer | None]:
         offline = session.options.offline or not request.believe
@@ -130,12 +133,12 @@ def _records(session: Session, settings: Settings) -> CacheRepository | None:
     return session.records(cache_reference(settings.cache_repo))
 
 
-def cache_reference(text: str) -> Reference:
-    """The repository of `--cache-repo`: no tag, no digest."""
-    (reference,) = _references((text,), "--cache-repo")
+def cache_reference(text: str, option: str = "--cache-repo") -> Reference:
+    """The repository that `option` names: no tag, no digest."""
+    (reference,) = _references((text,), option)
     if reference.digest is not None or ":" in text.rpartition("/")[2]:
         raise UsageError(
-            f"`--cache-repo {text}` has a tag or a digest: it is a repository", hint=f"write `{reference.name}`"
+            f"`{option} {text}` has a tag or a digest: it is a repository", hint=f"write `{reference.name}`"
         )
     return reference
 

@@ -139,7 +139,21 @@ def test_check_with_upgrade_tells_what_would_move(bed: Bed) -> None:
     told = bed.run("lock", bed.app, *bed.asked, "--check", "--upgrade", status=8).err
 
     assert "would change" in told and "beta 1.0 -> 2.0" in told and "--upgrade" in told.partition("hint:")[2]
+    told = bed.run("lock", bed.app, *bed.asked, "--check", "--upgrade", "beta", status=8).err
+    assert "`ociassemble lock --upgrade beta`" in told
     assert bed.lock.read_bytes() == before
+
+
+def test_what_contradicts_itself_is_said(bed: Bed) -> None:
+    bed.run("lock", bed.app, *bed.asked)
+    for words in (["--check"], ["--no-base"], ["--upgrade"], ["--upgrade", "alpha"]):
+        done = bed.run("lock", bed.app, *bed.asked, "--missing", *words, status=2)
+        assert f"`--missing` and `{words[0]}` ask for different things" in done.err and done.out == ""
+    both = bed.run("build", bed.app, *bed.asked, "--locked", "--no-lock", status=2)
+    assert "`--locked` and `--no-lock` contradict each other" in both.err
+    for words in (["--cache-repo", "x y"], ["--cache-from", "oci:"], ["--cache-repo", "registry.example/x:v1"]):
+        done = bed.run("build", bed.app, *bed.asked, *words, "-o", f"oci:{bed.root}/out", status=2)
+        assert not (bed.root / "out").exists(), done.err
 
 
 @pytest.mark.spec("LOCK-25")
@@ -147,6 +161,15 @@ def test_an_upgrade_of_nothing(bed: Bed) -> None:
     bed.run("lock", bed.app, *bed.asked)
     wrong = bed.run("lock", bed.app, *bed.asked, "--upgrade", "alpa", "--upgrade", "zzz", status=2).err
     assert "`--upgrade alpa`" in wrong and "nor `zzz`" in wrong and "did you mean `alpha`?" in wrong
+
+    folder = bed.run("lock", bed.app, *bed.asked, "--upgrade", bed.app, status=2).err
+    assert f"`ociassemble lock {bed.app} --upgrade`" in folder
+    before = bed.lock.read_bytes()
+    bed.lock.unlink()
+    none = bed.run("lock", bed.app, *bed.asked, "--upgrade", "alpha", status=2).err
+    assert "there is no `ociassemble.lock` yet" in none and "`lock APP --upgrade`" in none
+    assert not bed.lock.exists()
+    bed.lock.write_bytes(before)
 
     (bed.app / "requirements.txt").unlink()
     text = bed.wheels / "alpha-1.0-py3-none-any.whl"
