@@ -17,7 +17,7 @@ from ociassemble.errors import UsageError
 
 _AGE = re.compile(r"(\d{1,6})(s|m|h|d|w)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_SIZE = re.compile(r"(\d{1,15})\s*(?:([kKMGT])(i?B)?|B)?", re.ASCII)  # kB: 1000, k and KiB: 1024
+_SIZE = re.compile(r"(\d{1,15})\s*(?:([kKMGT])(i?B)?|B)|0", re.ASCII)  # kB: 1000, k and KiB: 1024; only 0 has no unit
 _KEPT = "30d"  # where nothing is said
 _WORDS = {"blob": "blobs", "record": "records", "partial": "unfinished downloads", "trash": "in the trash"}
 
@@ -182,6 +182,6 @@ def _bytes(text: str) -> int:
     """Bytes of `500MB`, `10GB` (powers of 1000), `10GiB`, `10G` (powers of 1024)."""
     found = _SIZE.fullmatch(text.strip())
     if not found:
-        raise UsageError(f"`--max-size {text}` is no size", hint="`--max-size 10GB`; MB, GB, MiB, GiB")
+        raise UsageError(f"`--max-size {text}` is no size", hint="`--max-size 10GB`; B, MB, GB, MiB, GiB")
     power = " KMGT".index((found[2] or " ").upper())
-    return int(found[1]) * int((1000 if found[3] == "B" else 1024) ** power)
+    return int(found[1] or 0) * int((1000 if found[3] == "B" else 1024) ** power)

@@ -164,13 +164,21 @@ def test_an_empty_text_is_no_limit(scene: Scene) -> None:
         scene.run("cache", "prune", *words).failed(2, hint=None if "--all" in words else "all records")
 
 
+def test_a_size_without_a_unit_takes_nothing_away(scene: Scene) -> None:
+    """`--max-size 10` was meant as gigabytes by whoever forgot to say so."""
+    before = verified(scene.store)
+    for text in ("10", "00010", "1 0"):
+        scene.run("cache", "prune", "--max-size", text).failed(2, "is no size", hint="10GB")
+    assert verified(scene.store) == before
+
+
 def test_a_store_that_is_not_there_yet(scene: Scene) -> None:
     for words in (["info"], ["verify"], ["prune"], ["prune", "--all"]):
         scene.run("--cache-dir", "new", "cache", *words).worked()
 
 
 @pytest.mark.parametrize(
-    ("text", "bytes_"), [("0MB", 0), ("2MB", 2_000_000), ("3 MiB", 3 << 20), ("1k", 1024), ("7", 7)]
+    ("text", "bytes_"), [("0MB", 0), ("2MB", 2_000_000), ("3 MiB", 3 << 20), ("1k", 1024), ("7B", 7), ("0", 0)]
 )
 def test_sizes(text: str, bytes_: int) -> None:
     from ociassemble.cli.cache import _bytes
