@@ -32,7 +32,7 @@ from ociassemble.plan.release import Release
 from ociassemble.plan.wants import Want, WantedBase, Wants
 from ociassemble.progress import Progress
 from ociassemble.session import PushOfflineError, Session
-from ociassemble.session.inputs import codec_of, for_locked, lock_path
+from ociassemble.session.inputs import codec_of, for_locked, lock_path, settings_of
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
 from ociassemble.session.target import Target, plan_on
@@ -59,7 +59,10 @@ def completed(error: Error, request: BuildRequest, session: Session) -> Error:
     if not session.options.offline or isinstance(error, MissingError | PushOfflineError):
         return error
     try:
-        found = wants_of(session, request)
+        # Where nobody names platforms a build is for this host, and not for all that were locked.
+        found = wants_of(
+            session, request if settings_of(request).platforms else request.with_flags(platforms=("host",))
+        )
     except Error:
         return error  # no lock that answers: nothing else is known to be missing
     return missing_error(found) if found else error

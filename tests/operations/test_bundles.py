@@ -140,6 +140,21 @@ def test_all_that_is_missing_is_named_at_once(outside: Outside) -> None:
 
 
 @pytest.mark.spec("OFFLINE-6")
+def test_what_other_platforms_of_the_lock_need_is_not_missing(outside: Outside) -> None:
+    """A build that names no platform is for this host; `lock --missing` is about all that is locked."""
+    root = outside.scene.root
+    shutil.copytree(outside.scene.project, root / "host")
+    settings = root / "host" / "ociassemble.toml"
+    settings.write_text(settings.read_text().partition("platforms")[0])
+
+    done, _ = built(outside, "host", "nothing", "--locked")
+    done.failed(9, "3 files")
+    assert done.error.count("base image") == 1
+    found = outside.scene.run("lock", "host", "--missing", "-q", **outside.inside("nothing")).worked()
+    assert sorted(json.loads(found.out)["base"]["platforms"]) == sorted(BOTH)
+
+
+@pytest.mark.spec("OFFLINE-6")
 def test_a_finished_layer_needs_no_wheels(outside: Outside) -> None:
     scene, inside = outside.scene, outside.inside("finished")
     scene.run("bundle", "load", "shop.bundle", "-q", **inside).worked()
