@@ -76,7 +76,7 @@ def save(
             return
         left = f", {done.left_out} blobs are in the older one" if since else ""
         pieces = f" in {len(done.parts)} parts" if done.parts else ""
-        this.progress.info(f"{output}: {done.size:,} bytes{pieces}, {len(done.bundle.files)} files{left}")
+        this.progress.info(f"{output}: {done.size:,} bytes{pieces}, {bundle_list.count(done.bundle)} files{left}")
         console.result(f"bundle:{output}@{done.bundle.digest}")
 
 
@@ -90,7 +90,10 @@ def _same(one: Path, other: Path) -> bool:
 @format_option
 @click.pass_context
 def load(ctx: click.Context, /, file: tuple[str, ...], to: str, form: str) -> None:
-    """Load the bundle FILE (or its parts) into the store; builds with --offline find everything there."""
+    """Load the bundle FILE (or its parts) into the store; builds with --offline find everything there.
+
+    What `--to` wrote is read back as docker://REGISTRY/PREFIX/bundles/NAME.
+    """
     from ociassemble.operations.bundle_load import load as run
     from ociassemble.operations.bundle_load import one_of
 

@@ -273,7 +273,8 @@ def _number(field: bytes, what: str, limit: int, *, signed: bool = False) -> int
     else:
         found = _OCTAL.fullmatch(field)
         if found is None:
-            raise TarFormatError(f"the {what} of a member is not a number: {field!r}")
+            more = ": not a tar archive, or a damaged one" if what == "checksum" else f": {field!r}"
+            raise TarFormatError(f"the {what} of a member is not a number{more}")
         value = int(found[1] or b"0", 8)
     if not (-limit if signed else 0) <= value <= limit:
         raise TarFormatError(f"the {what} of a member is out of range: {value}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ociassemble.image.image import Node
@@ -31,13 +31,22 @@ def _documents(node: Node) -> Iterator[tuple[str, str, int]]:
         yield ("base-layer" if number else "base-config", blob.descriptor.digest.hex, blob.descriptor.size)
 
 
+def count(bundle: Bundle) -> int:
+    """How many files it has, each counted once: the number under the list."""
+    return len(_sizes(rows(bundle)))
+
+
+def _sizes(found: Iterable[tuple[str, ...]]) -> dict[str, int]:
+    return {row[4]: int(row[3]) for row in found}
+
+
 def text(bundle: Bundle) -> str:
     """The list as lines for people: what the bundle is, a table, and the sum."""
     found = list(rows(bundle))
     widths = [max(len(row[column]) for row in (_HEAD, *found)) for column in range(len(_HEAD))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in found]
     head = "  ".join(cell.ljust(width) for cell, width in zip(_HEAD, widths, strict=True)).rstrip()
-    sizes = {row[4]: int(row[3]) for row in found}
+    sizes = _sizes(found)
     lines = [f"bundle {bundle.name} {bundle.digest}"]
     if bundle.since is not None:
         lines.append(f"completes {bundle.since}, and has what is new since")
