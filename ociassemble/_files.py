@@ -275,6 +275,10 @@ class LastingFile(WritableFile):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | PLAIN, 0o600)
             self.file = os.fdopen(descriptor, "r+b", buffering=0)
 
+    def lasting(self, yes: bool) -> None:
+        """Whether it is to stay when the run is interrupted; whoever holds it says so."""
+        (_temporary.discard if yes else _temporary.add)(self.path)
+
 
 def _temporary_path(folder: Path, prefix: str) -> Path:
     """A name that nobody can guess, noted before anything of that name exists: no interrupt falls in between."""

@@ -39,6 +39,7 @@ class PartialIngest:
         except OSError as error:
             file.__exit__()
             raise _files.translate(error, file.path, "read") from error
+        file.lasting(self._size >= WORTH)
 
     @classmethod
     def claimed(cls, path: Path, digest: Digest, destination: Path) -> PartialIngest | None:
@@ -67,12 +68,15 @@ class PartialIngest:
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         written = self._file.write(data)
         self._hash.update(data)
+        if self._size < WORTH <= self._size + written:
+            self._file.lasting(True)
         self._size += written
         return written
 
     def restart(self) -> None:
         self._file.forget()
         self._hash, self._size = hasher(self._digest), 0
+        self._file.lasting(False)
 
     def commit(self, digest: Digest | None = None, size: int | None = None) -> tuple[Digest, int]:
         if size is not None and size != self._size:
@@ -107,6 +111,7 @@ class PartialIngest:
     def __exit__(self, *exc: object) -> None:
         if not self._committed and self._size < WORTH:
             _files.clear(self._file.path)  # while it is locked: nobody goes on with it
+        self._file.lasting(True)
         self._file.__exit__(*exc)
 
 

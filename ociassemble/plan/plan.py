@@ -121,7 +121,7 @@ class TrustSource(NamedTuple):
     """A bundle of certificates of the base, with others after them."""
 
     path: str  # absolute in the image
-    bundle: ArtifactRef | None  # the base's file, which reading its facts put into the store; None where it has none
+    bundle: ArtifactRef | None  # the base's file; None where it has none
     certificates: str  # PEM
     mode: int = 0o644
     uid: int = 0
@@ -233,6 +233,8 @@ def artifacts_of(layer: LayerPlan) -> tuple[ArtifactRef, ...]:
         elif isinstance(source, ArchiveSource):
             for artifact in source.archives:
                 found.setdefault(artifact.digest, artifact)
+        elif isinstance(source, TrustSource) and source.bundle is not None:
+            found.setdefault(source.bundle.digest, source.bundle)
     return tuple(found.values())
 
 

@@ -64,7 +64,8 @@ class ChaosRegistry(ScriptedServer):
 
     def _manifest(self, request: Request, identifier: str) -> Answer:
         if request.method == "PUT":
-            self.manifests[identifier] = (request.headers["content-type"], request.body)
+            found = (request.headers["content-type"], request.body)
+            self.manifests[identifier] = self.manifests[Digest.of(request.body)] = found
             return Answer(201, headers=(("Docker-Content-Digest", Digest.of(request.body)),))
         if request.method == "DELETE":
             return Answer(202 if self.manifests.pop(identifier, None) else 404)
