@@ -16,7 +16,10 @@ from ociassemble.plan.created import rfc3339
 from ociassemble.transports.locate import locate
 
 if TYPE_CHECKING:
+    from ociassemble.content.blob import Blob
     from ociassemble.content.codec import Codec
+    from ociassemble.oci.descriptor import Descriptor
+    from ociassemble.oci.platform import Platform
     from ociassemble.plan.lock import Lock
     from ociassemble.plan.plan import LayerPlan
     from ociassemble.project.settings import Settings
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from ociassemble.session.target import Planned, Target
     from ociassemble.transports.cacherepo import CacheRepository
     from ociassemble.transports.layercache import Wanted
-    from ociassemble.transports.repository import Repository
+    from ociassemble.transports.repository import Repository, Tag
 
 
 def elsewhere(
@@ -79,6 +82,37 @@ def elsewhere(
         asked = [wanted(plan) for plan in plans]
         found = iter(cache.find([item for item in asked if item is not None], target.plan.platform))
         return [None if item is None else next(found) for item in asked]
+
+    return find
+
+
+def base_layers(
+    session: Session, request: BuildRequest, settings: Settings
+) -> Callable[[Descriptor, Platform], Blob | None]:
+    """What finds the layers of a locked base in the images that are replaced, or that `--cache-from` names.
+
+    The lock says which bytes are wanted; a place that fails is passed over, and told when layers are looked for.
+    """
+    tags: list[Tag] = []
+    if request.use_cache and request.believe and not session.options.offline:
+        from ociassemble.transports.repository import Tag
+
+        tags += [session.pushed(reference).tag for reference in _pushed(request)]
+        froms = _references(settings.cache_from, "--cache-from")
+        tags += [Tag(session.repository(item), item, session.store, ours=False) for item in froms]
+    broken: list[Tag] = []
+
+    def find(wanted: Descriptor, platform: Platform) -> Blob | None:
+        for tag in tags:
+            try:
+                manifest = tag.manifest(platform) if tag not in broken else None
+            except Error:
+                broken.append(tag)
+                continue
+            for layer in manifest.layers if manifest is not None else ():
+                if (layer.digest, layer.size) == (wanted.digest, wanted.size) and not layer.urls:
+                    return tag.repository.client.blob(tag.repository.reference, layer.bare())
+        return None
 
     return find
 

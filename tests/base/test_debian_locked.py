@@ -11,14 +11,17 @@ import pytest
 from ociassemble.attest import openpgp
 from ociassemble.base.debian import recipe as recipes
 from ociassemble.base.debian.assemble import resolve_packages
+from ociassemble.base.debian.locked import Elsewhere
 from ociassemble.base.debian.source import BaseOfflineError, DebianBases
 from ociassemble.base.names import expand
 from ociassemble.base.resolve import AssembledDiffersError
+from ociassemble.content.blob import Blob
 from ociassemble.content.memory import MemoryStore
 from ociassemble.content.store import Store, ingest_all
 from ociassemble.errors import IntegrityError
 from ociassemble.image.image import Image
 from ociassemble.oci.annotations import LAYER_CODEC
+from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.locked_base import BaseLayer, DebianBase, DebianPackage
@@ -39,8 +42,15 @@ class Debian(NamedTuple):
     keyring: openpgp.Keyring
 
 
-def bases(url: str, store: Store, *, offline: bool = False, use_records: bool = True) -> DebianBases:
+def nowhere(descriptor: Descriptor, platform: Platform) -> Blob | None:
+    return None
+
+
+def bases(
+    url: str, store: Store, *, offline: bool = False, use_records: bool = True, elsewhere: Elsewhere = nowhere
+) -> DebianBases:
     return DebianBases(
+        elsewhere=elsewhere,
         mirror=url,
         upstream=None,
         npm=NpmSettings,
@@ -96,6 +106,36 @@ def test_a_locked_base_is_named_without_a_package_or_a_mirror(debian: Debian) ->
     assert image.config_blob.read()
     assert [store.size(package.digest) for package in debian.packages] == [None] * len(debian.packages)
     assert [store.size(layer.digest) for layer in debian.pin.layers] == [None] * len(debian.pin.layers)
+
+
+@pytest.mark.spec("LOCK-22")
+def test_a_layer_that_another_image_has_is_taken_from_there(debian: Debian) -> None:
+    """It is mounted from there, or read; and where that fails, built."""
+    whole = MemoryStore()
+    for layer in assembled(bases(debian.url, whole), debian.pin).layers:
+        layer.blob.read()
+    asked: list[tuple[Digest, str]] = []
+
+    def elsewhere(descriptor: Descriptor, platform: Platform) -> Blob | None:
+        asked.append((descriptor.digest, str(platform)))
+        if descriptor.digest == debian.pin.layers[0].digest:
+            return None
+        lost = descriptor.digest == debian.pin.layers[1].digest
+        source = MemoryStore() if lost else whole
+        name = "registry.example/team/other"
+        return Blob(descriptor=descriptor.bare(), source=lambda: source.open(descriptor.digest), repository=name)
+
+    image = assembled(bases("http://127.0.0.1:9/none", MemoryStore(), elsewhere=elsewhere), debian.pin)
+    assert asked == [(layer.digest, "linux/amd64") for layer in debian.pin.layers]
+    assert [layer.blob.repository for layer in image.layers[:2]] == ["", "registry.example/team/other"]
+    assert Digest.of(image.layers[2].blob.read()) == debian.pin.layers[2].digest
+
+    store = MemoryStore()
+    image = assembled(bases(debian.url, store, elsewhere=elsewhere), debian.pin)
+    assert Digest.of(image.layers[1].blob.read()) == debian.pin.layers[1].digest
+    asked.clear()
+    assembled(bases(debian.url, store, elsewhere=elsewhere), debian.pin)
+    assert debian.pin.layers[1].digest not in [digest for digest, _ in asked]
 
 
 @pytest.mark.spec("LOCK-22")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ociassemble.base.debian import remembered
 from ociassemble.base.debian.assemble import BasePlan, base_layers, image_of, plan_base, resolve_packages
-from ociassemble.base.debian.locked import locked_base
+from ociassemble.base.debian.locked import Elsewhere, locked_base
 from ociassemble.base.debian.recipe import load
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import Assembled
@@ -58,6 +58,7 @@ class DebianBases:
     jobs: int
     transfers: int
     progress: Progress
+    elsewhere: Elsewhere = lambda descriptor, platform: None  # which registry has a locked layer
 
     def __call__(
         self, name: BaseName, platforms: Sequence[Platform], pinned: Mapping[str, DebianBase]
@@ -98,7 +99,14 @@ class DebianBases:
             )
 
         if pin is not None and self.use_records:
-            image = locked_base(plan, pin, codec=codec, store=self.store, build=lambda layer: layers((layer,))[0])
+            image = locked_base(
+                plan,
+                pin,
+                codec=codec,
+                store=self.store,
+                build=lambda layer: layers((layer,))[0],
+                elsewhere=self.elsewhere,
+            )
             if image is not None:
                 return image
         return image_of(plan, [made.layer for made in layers(plan.layers)])
