@@ -26,6 +26,12 @@ class LockStaleError(PolicyError):
     code = "policy.locked"
 
 
+class LockMissingError(ProjectError):
+    """`--lockfile` names a lock that is not there."""
+
+    code = "project.lock-missing"
+
+
 class WheelFileError(ProjectError):
     """`--wheel` names something that is no readable wheel."""
 

@@ -13,7 +13,7 @@ from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import BaseImage, Resolver
 from ociassemble.content.codec import Codec
 from ociassemble.layer.build import BuiltLayer, Materials, build_layers
-from ociassemble.lock.application import Application, fresh_lock, read_lock, refused
+from ociassemble.lock.application import Application, LockMissingError, fresh_lock, read_lock, refused
 from ociassemble.lock.freshness import stale
 from ociassemble.lock.held import hold
 from ociassemble.lock.packages import Packages
@@ -126,6 +126,10 @@ class Steps:
         if not request.use_lock:
             return None
         path, progress = lock_path(request), self.session.progress
+        if request.lockfile is not None and not path.exists():
+            raise LockMissingError(
+                f"there is no lock `{path}`", hint=f"write it with `ociassemble lock --lockfile {path}`"
+            )
         return fresh_lock(application, path, locked=request.locked, ci=self._in_ci(), progress=progress)
 
     def confirmed(self, lock: Lock | None, bases: Sequence[BaseImage]) -> Lock | None:

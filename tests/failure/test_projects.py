@@ -165,6 +165,15 @@ def test_a_stale_lock_elsewhere_is_told_and_left_as_it_is(scene: Scene, base: st
     assert Snapshot.of(scene).project == before.project
 
 
+@pytest.mark.spec("LOCK-31")
+def test_a_lock_that_is_named_and_not_there(scene: Scene, base: str) -> None:
+    before = Snapshot.of(scene)
+    done = scene.run("build", "project", "-b", base, "--lockfile", "other.lock", "-o", scene.layout)
+
+    done.failed(3, "there is no lock `other.lock`", hint="`ociassemble lock --lockfile other.lock`")
+    before.holds(scene)
+
+
 def test_a_broken_lock_is_written_anew_by_lock(scene: Scene, base: str) -> None:
     scene.files(ociassemble__lock="{")
 

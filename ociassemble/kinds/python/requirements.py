@@ -13,12 +13,17 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ociassemble.kinds.python.errors import RequirementsError
+from ociassemble.kinds.python.manifest import normalised
 from ociassemble.project.tree import ProjectTree
 
 _DEPTH = 30
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}", re.ASCII)
+# A name, or one version of it: what most lines are. Reading them needs no `packaging`, which takes long to load.
+_PLAIN = re.compile(
+    r"([a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?:\s*==\s*[0-9]{1,9}(?:\.[0-9]{1,9})*)?", re.ASCII | re.IGNORECASE
+)
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.ASCII | re.IGNORECASE)
 _PER_REQUIREMENT = re.compile(r"\s+--?(?=[a-zA-Z])")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
@@ -111,11 +116,14 @@ class _Reader:
 
     def _named(self, line: _Line, text: str) -> str:
         """The normalised name a requirement is for; "" for local packages."""
+        if _is_path(text):
+            return self._path(line, text)
+        plain = _PLAIN.fullmatch(text)
+        if plain is not None:
+            return normalised(plain[1])
         from packaging.requirements import InvalidRequirement, Requirement
         from packaging.utils import canonicalize_name
 
-        if _is_path(text):
-            return self._path(line, text)
         url = _URL.match(text)
         if url is not None:
             return self._url(line, text)

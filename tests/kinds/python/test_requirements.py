@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from ociassemble.kinds.python import requirements
 from ociassemble.kinds.python.errors import RequirementsError
+from ociassemble.kinds.python.manifest import normalised
 from tests.kinds.python import samples
 from tests.spec_tables import cases
 
@@ -88,3 +93,15 @@ def test_a_long_chain_of_files_is_refused(tmp_path: Path) -> None:
 
 def test_a_byte_order_mark_and_a_missing_last_newline(tmp_path: Path) -> None:
     assert read(tmp_path, "\ufeffflask\nclick \\").names == ("flask", "click")
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,12}", fullmatch=True)
+VERSIONS = st.from_regex(r"( ?== ?[0-9.a*+!]{1,8})?", fullmatch=True)
+
+
+@pytest.mark.spec("PY-5")
+@hypothesis.given(NAMES, VERSIONS)
+def test_plain_lines_are_what_packaging_makes_of_them(name: str, version: str) -> None:
+    found = requirements._PLAIN.fullmatch(name + version)
+    if found is not None:
+        assert canonicalize_name(Requirement(name + version).name) == normalised(found[1])
