@@ -26,6 +26,7 @@ def test_the_certificates_come_last(bundle: ArtifactRef | None, data: bytes, exp
     assert b"".join(entry.content()) == expected and entry.size == len(expected)
 
 
-def test_it_is_fetched_with_the_base_and_not_with_packages() -> None:
+def test_the_bundle_of_the_base_is_asked_for_where_the_layer_is_written() -> None:
+    """Facts that come from a lock brought no bundle along: it is then read from the base's layers (PACK-84)."""
     layer = LayerPlan(title="x", role="dependency", sources=(TrustSource("/etc/ssl/cert.pem", BUNDLE, "new"),))
-    assert artifacts_of(layer) == () and places_of(layer) == ("/etc/ssl/cert.pem",)
+    assert artifacts_of(layer) == (BUNDLE,) and places_of(layer) == ("/etc/ssl/cert.pem",)
