@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ociassemble.attest import openpgp
 from ociassemble.base.debian import recipe as recipes
-from ociassemble.base.debian.assemble import BasePlan, assemble_base
+from ociassemble.base.debian.assemble import BasePlan, assemble_base, resolve_packages
 from ociassemble.base.debian.recipe import Recipe
 from ociassemble.content.blob import Blob
 from ociassemble.content.compress import codec
@@ -18,15 +20,36 @@ from ociassemble.net import download
 from ociassemble.net.wire import Wire
 from ociassemble.oci.config import ImageConfig
 from ociassemble.oci.manifest import Manifest
+from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.progress import Progress
 from ociassemble.sources import debian
 from ociassemble.sources.debian import Mirror
-from tests.debian_archive import Archive, File, Package, deb, elf, folder, link
+from tests.debian_archive import NOW, Archive, Certificate, File, Package, deb, elf, folder, link, served
 
 ARCHITECTURES = {"amd64": ("x86_64-linux-gnu", 62), "arm64": ("aarch64-linux-gnu", 183)}
 VERSIONS = {"libc6": "2.41-12", "python3.13-minimal": "3.13.5-2", "zlib1g": "1:1.3.1-1"}
+
+
+@contextlib.contextmanager
+def mirror(root: Path, image: str) -> Iterator[tuple[str, tuple[DebianPackage, ...], openpgp.Keyring]]:
+    """A mirror with stand-ins for all that `image` is made of: its URL, the packages of amd64, who signed it."""
+    certificate = Certificate()
+    keyring = openpgp.read_keyring([certificate.ring], frozenset({certificate.primary.name}))
+    recipe = recipes.load()
+    make_archive(Archive(root, certificate.signer), recipe.image(image).packages)
+    with served(root) as url:
+        (packages,) = resolve_packages(
+            recipe,
+            image,
+            [Platform.parse("linux/amd64")],
+            debian.discover(url),
+            fetch=fetch,
+            verify=lambda data: openpgp.verify(data, keyring).text,
+            now=NOW,
+        )
+        yield url, packages, keyring
 
 
 @functools.cache

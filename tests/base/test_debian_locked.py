@@ -28,8 +28,8 @@ from ociassemble.plan.locked_base import BaseLayer, DebianBase, DebianPackage
 from ociassemble.progress import Progress
 from ociassemble.sources.debian import StaleError, discover
 from ociassemble.sources.npmrc import NpmSettings
-from tests.base.debian_bases import fetch, make_archive, wire
-from tests.debian_archive import NOW, Archive, Certificate, served
+from tests.base.debian_bases import fetch, mirror, wire
+from tests.debian_archive import NOW
 
 AMD64 = Platform.parse("linux/amd64")
 NAME = expand("distroless/python3", overrides={})
@@ -72,21 +72,7 @@ def assembled(made: DebianBases, pin: DebianBase) -> Image:
 @pytest.fixture(scope="module")
 def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debian]:
     """A mirror, and what a lock says of the base made of it."""
-    root = tmp_path_factory.mktemp("mirror")
-    certificate = Certificate()
-    keyring = openpgp.read_keyring([certificate.ring], frozenset({certificate.primary.name}))
-    recipe = recipes.load()
-    make_archive(Archive(root, certificate.signer), recipe.image("python3").packages)
-    with served(root) as url:
-        (packages,) = resolve_packages(
-            recipe,
-            "python3",
-            [AMD64],
-            discover(url),
-            fetch=fetch,
-            verify=lambda data: openpgp.verify(data, keyring).text,
-            now=NOW,
-        )
+    with mirror(tmp_path_factory.mktemp("mirror"), "python3") as (url, packages, keyring):
         unmade = DebianBase("python3:nonroot", packages, Digest.of(b""), 0, "", (), "none")
         image = assembled(bases(url, MemoryStore()), unmade)
         layers = tuple(BaseLayer(item.descriptor.digest, item.diff_id, item.descriptor.size) for item in image.layers)

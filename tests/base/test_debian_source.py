@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from ociassemble.attest import openpgp
 from ociassemble.base.debian import recipe as recipes
-from ociassemble.base.debian.assemble import PinMissingError, resolve_packages
+from ociassemble.base.debian.assemble import PinMissingError
 from ociassemble.base.debian.source import BaseOfflineError, DebianBases
 from ociassemble.base.inspect import read_facts
 from ociassemble.base.names import expand
@@ -28,12 +27,10 @@ from ociassemble.plan.locked_base import DebianBase, DebianPackage
 from ociassemble.plan.plan import ArchiveFile
 from ociassemble.plan.release import Release, ReleaseArchive
 from ociassemble.progress import Event, Note, Progress
-from ociassemble.sources.debian import discover
 from ociassemble.sources.npmrc import Credential, NpmSettings
 from ociassemble.sources.releases import ReleaseUnavailableError
 from ociassemble.testing.images import Content, File, archive
-from tests.base.debian_bases import fetch, make_archive, wire
-from tests.debian_archive import NOW, Archive, Certificate, served
+from tests.base.debian_bases import mirror, wire
 from tests.net.scripted import Answer, ScriptedServer
 
 AMD64 = Platform.parse("linux/amd64")
@@ -71,21 +68,7 @@ class Debian(NamedTuple):
 
 @pytest.fixture(scope="module")
 def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debian]:
-    root = tmp_path_factory.mktemp("mirror")
-    certificate = Certificate()
-    keyring = openpgp.read_keyring([certificate.ring], frozenset({certificate.primary.name}))
-    recipe = recipes.load()
-    make_archive(Archive(root, certificate.signer), recipe.image("nodejs26").packages)
-    with served(root) as url:
-        (packages,) = resolve_packages(
-            recipe,
-            "nodejs26",
-            [AMD64],
-            discover(url),
-            fetch=fetch,
-            verify=lambda data: openpgp.verify(data, keyring).text,
-            now=NOW,
-        )
+    with mirror(tmp_path_factory.mktemp("mirror"), "nodejs26") as (url, packages, _):
         yield Debian(url, packages)
 
 

@@ -29,11 +29,10 @@ from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.plan import DebSource, LayerPlan
 from ociassemble.progress import Progress
 from tests.debian_archive import File, deb
-from tests.failure.index import pinned
 from tests.failure.scene import Done, Scene, noise, scene_below
 from tests.figures import kept
-from tests.layer.wheel_builder import wheel
 from tests.net.scripted import Answer, ScriptedServer
+from tests.reliability.scenarios import project
 
 NAME = "localhost/app:v1"
 # Without these, what root may not read is not read by root either: so is a file of mode 0000 for everybody else.
@@ -154,15 +153,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     import json
 
     with scene_below(tmp_path_factory.mktemp("corruption")) as made:
-        info = "alpha-1.0.dist-info"
-        content = {
-            "alpha/data": noise(1_500_000),
-            f"{info}/METADATA": b"Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n",
-        }
-        alpha = ("alpha-1.0-py3-none-any.whl", wheel(content, info=info))
-        index = made.wheels(alpha)
-        made.files(main__py="import alpha\n", requirements__txt=pinned(alpha))
-        made.file("ociassemble.toml", f'[python]\nindex-url = "{index.simple}"\n')
+        _, (alpha,) = project(made, alpha=1_500_000)
         base = made.registry_base("linux/amd64", "linux/arm64")
         made.run("lock", "project", "-b", base, "--platform", "linux/amd64").worked()
         digest = made.run("digest", base).worked().out.strip()

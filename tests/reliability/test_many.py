@@ -20,12 +20,11 @@ import pytest
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.store import ingest_all
 from ociassemble.oci.digest import Digest
-from tests.failure.index import pinned
-from tests.failure.scene import noise, scene_below, verified, wait_for
+from tests.failure.scene import scene_below, verified, wait_for
 from tests.figures import kept
-from tests.layer.wheel_builder import wheel
 from tests.net.scripted import ScriptedServer, ranged
 from tests.reliability.many import made
+from tests.reliability.scenarios import project
 from tests.reliability.zygote import REPOSITORY
 
 SIZE = 200_000
@@ -98,15 +97,7 @@ def test_a_hundred_rounds(tmp_path: Path) -> None:
 def test_32_builds_with_prune_running(tmp_path: Path) -> None:
     """The program itself: one application, 32 at once, an empty store."""
     with scene_below(tmp_path) as scene:
-        info = "alpha-1.0.dist-info"
-        content = {
-            "alpha/data": noise(1_500_000),
-            f"{info}/METADATA": b"Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n",
-        }
-        alpha = ("alpha-1.0-py3-none-any.whl", wheel(content, info=info))
-        index = scene.wheels(alpha)
-        scene.files(main__py="import alpha\n", requirements__txt=pinned(alpha))
-        scene.file("ociassemble.toml", f'[python]\nindex-url = "{index.simple}"\n')
+        index, (alpha,) = project(scene, alpha=1_500_000)
         scene.run("lock", "project", "-b", scene.registry_base(), "--platform", "linux/amd64").worked()
         scene.run("cache", "prune", "--all").worked()
         index.requests.clear()
