@@ -91,6 +91,9 @@ class LayerCache:
             for tag in self._tags
             if (manifest := self._ask(tag.name, lambda tag=tag: tag.manifest(platform))) is not None  # type: ignore[misc]
         ]
+        for tag in self._tags:
+            if not tag.ours and tag.name not in self._broken and all(tag is not found for found, _ in seen):
+                self._progress.info(f"`{tag.name}` is no image for {platform}: no layer is taken from there")
 
         def one(item: Wanted) -> BuiltLayer | None:
             return self._locked(item, seen) if item.locked is not None else self._believed(item, seen)

@@ -96,9 +96,9 @@ class Tag:
     def __init__(self, repository: Repository, reference: Reference, store: Store, *, ours: bool) -> None:
         self.repository = repository
         self.name = str(reference)
+        self.ours = ours
         self._reference = reference
         self._store = store
-        self._ours = ours
         self._lock = threading.Lock()
         self._root: tuple[Descriptor | None] | None = None
         self._learnt = False
@@ -144,7 +144,7 @@ class Tag:
 
     def _look(self) -> Descriptor | None:
         client = self.repository.client
-        if self._ours:
+        if self.ours:
             return client.pushed(self._reference)
         try:
             descriptor, raw = client.resolve(self._reference)

@@ -241,6 +241,12 @@ def test_a_layer_of_an_image_given_as_cache_is_mounted(bench: Bench) -> None:
     assert len(mounted) == 2
 
 
+@pytest.mark.spec("CACHE-1")
+def test_a_cache_that_names_no_image_is_told(bench: Bench) -> None:
+    done = bench.build("other:v1", "--cache-from", f"{bench.host}/app:typo")
+    assert f"`{bench.host}/app:typo` is no image for linux/amd64: no layer is taken from there" in done.err
+
+
 @pytest.mark.spec("CACHE-7", "CACHE-8")
 def test_a_layer_that_the_registry_lost_is_built_after_all(bench: Bench) -> None:
     """The manifest of the tag promises it; that it is gone shows only when the next manifest is put."""
