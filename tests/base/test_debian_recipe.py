@@ -45,6 +45,12 @@ def test_the_shipped_recipe() -> None:
     assert [suite.name for suite in recipe.suites] == ["trixie", "trixie-updates", "trixie-security"]
 
 
+def test_a_line_of_node_is_one_release_on_every_platform() -> None:
+    for name, source in recipes.load().archives.items():
+        versions = {release.version for release in source.platforms.values()}
+        assert len(versions) == 1, (name, versions)
+
+
 def test_it_has_googles_packages_without_the_dead_ones() -> None:
     google = google_recipe()
     ours = recipes.load().images
