@@ -14,8 +14,7 @@ from typing import BinaryIO, Protocol
 from ociassemble.base.inspect import VERSION, read_facts
 from ociassemble.base.names import BaseName
 from ociassemble.content.blob import Blob
-from ociassemble.content.store import Store, ingest_all
-from ociassemble.content.verify import blocks
+from ociassemble.content.store import Store
 from ociassemble.errors import Error, IntegrityError, OfflineError, PolicyError, UnreachableError
 from ociassemble.image.image import (
     Image,
@@ -26,6 +25,7 @@ from ociassemble.image.image import (
     platforms_within,
     select_platform,
 )
+from ociassemble.net.download import keep
 from ociassemble.net.url import is_loopback, origin
 from ociassemble.oci import annotations as keys
 from ociassemble.oci.digest import Digest
@@ -261,8 +261,7 @@ def kept_blob(blob: Blob, store: Store) -> Blob:
 
     def source() -> BinaryIO:
         if store.size(digest) != size:
-            with blob.open() as stream:
-                ingest_all(store, blocks(stream), digest, size)
+            keep(blob, store)
         return store.open(digest)
 
     return replace(blob, source=source)

@@ -165,6 +165,7 @@ class _Plain:
 
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": ZSTD_MAGIC, "xz": b"\xfd7zXZ\x00", "bzip2": b"BZh"}
 _READ = 256 << 10  # decompressed bytes made at once
+_LITTLE = 32 << 10  # bytes that deflate cannot have made from more than 33 MiB
 _XZ_MEMORY = 100 << 20  # bytes; `xz -9` needs 65 MiB
 _ZSTD_WINDOW = 1 << 27  # bytes; what `zstd -d` accepts without being asked
 
@@ -262,24 +263,20 @@ def inflate(
         raise CompressionError(f"{what} has the checksum {value:08x}, not {crc32:08x}")
 
 
-def inflate_whole(
-    data: bytes, size: int, crc32: int, what: str = "the deflate stream", *, stored: bool = False
-) -> bytes:
-    """The same for a small member at once: `data` is all of it."""
+def inflate_whole(data: bytes, size: int, crc32: int, *, stored: bool = False) -> bytes | None:
+    """The same for a small member at once: `data` is all of it. None where `inflate` will say what is wrong with it."""
     zlib = _zlib()
-    if stored:
-        plain = data
-    else:
+    plain = data
+    if not stored:
         decoder = zlib.decompressobj(-15)
         try:
-            plain = decoder.decompress(data, size + 1)
-        except (zlib.error, MemoryError) as error:
-            raise CompressionError(f"{what} is damaged: {error}") from error
+            # A bound costs memory to be cut to size; little data needs none, for it cannot become much.
+            plain = decoder.decompress(data) if len(data) <= _LITTLE else decoder.decompress(data, size + 1)
+        except (zlib.error, MemoryError):
+            return None
         if not decoder.eof or decoder.unused_data:
-            plain = b""
-    if len(plain) == size and zlib.crc32(plain) == crc32:
-        return plain
-    return b"".join(inflate(iter((data,)), size, crc32, what, stored=stored))  # which says what is wrong with it
+            return None
+    return plain if len(plain) == size and zlib.crc32(plain) == crc32 else None
 
 
 def _inflated(chunks: Iterable[bytes], size: int, what: str) -> Iterator[bytes]:

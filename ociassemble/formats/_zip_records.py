@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from ociassemble.errors import FormatError
@@ -28,8 +29,8 @@ _NEWEST = 63  # version 6.3, the last that there is
 _ZIP64 = 0x0001
 _UNICODE_PATH = 0x7075
 _METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstandard", 95: "xz", 99: "AES"}
-_FOLDER = 4  # file types as the upper 4 bits of a mode
-_TYPES = (0, _FOLDER, 8, 10)  # none told, folder, file, symlink
+_FOLDER, _FILE = 4, 8  # file types as the upper 4 bits of a mode
+_TYPES = (0, _FOLDER, _FILE, 10)  # none told, folder, file, symlink
 
 
 class ZipError(FormatError):
@@ -82,51 +83,46 @@ class Central(NamedTuple):
     offset: int
 
 
-class Local(NamedTuple):
-    """What a local header says about sizes, and whether it says so in zip64's form."""
-
-    crc32: int
-    compressed_size: int
-    size: int
-    wide: bool
-
-
 def central(data: bytes, position: int, blame: Blame) -> tuple[Central, int]:
     """The entry at `position` of a central directory, and where the next one begins."""
-    if len(data) - position < CENTRAL.size or data[position : position + 4] != b"PK\x01\x02":
+    if len(data) - position < CENTRAL.size:
         blame.fail("has a damaged central directory")
-    fields = CENTRAL.unpack_from(data, position)
-    need, flags, method = fields[2:5]
-    crc32, compressed_size, size, name_size, extra_size, comment_size, disk = fields[7:14]
-    external, offset = fields[15], fields[16]
-    position += CENTRAL.size
-    after = position + name_size + extra_size + comment_size
-    if after > len(data):
+    (
+        signature, _, need, flags, method, _, _, crc32, compressed_size, size,
+        name_size, extra_size, comment_size, disk, _, external, offset,
+    ) = CENTRAL.unpack_from(data, position)  # fmt: skip
+    begin = position + CENTRAL.size
+    end = begin + name_size
+    after = end + extra_size + comment_size
+    if signature != b"PK\x01\x02" or after > len(data):
         blame.fail("has a damaged central directory")
-    raw_name = data[position : position + name_size]
+    raw_name = data[begin:end]
     name = _name(raw_name, flags, blame)
     if disk:
         blame.unsupported("is on another disk", name)
-    _check_features(name, need, flags, method, blame)
-    wide = extra_field(data[position + name_size : position + name_size + extra_size], name, raw_name, blame)
-    size, compressed_size, offset = _widen((size, compressed_size, offset), wide, name, blame)
-    member = Central(raw_name, name, flags, method, crc32, compressed_size, size, external >> 16, offset)
-    _check_kind(member, blame)
+    if need > _NEWEST or flags & ~_KNOWN_FLAGS or method not in (STORED, DEFLATED):
+        _check_features(name, need, flags, method, blame)
+    if extra_size or MAX32 in (size, compressed_size, offset):
+        wide = extra_field(data[end : end + extra_size], name, raw_name, blame)
+        size, compressed_size, offset = _widen((size, compressed_size, offset), wide, name, blame)
+    mode = external >> 16
+    member = Central(raw_name, name, flags, method, crc32, compressed_size, size, mode, offset)
+    if method == STORED or mode >> 12 != _FILE or name.endswith("/"):  # else there is nothing that could be wrong
+        _check_kind(member, blame)
     return member, after
 
 
-def local(fields: tuple[int, ...], name: str, extra: bytes, raw_name: bytes, blame: Blame) -> Local:
-    """The sizes of a local header whose struct fields are `fields`."""
-    crc32, compressed_size, size = fields[6:9]
+def local(sizes: list[int], extra: bytes, name: str, raw_name: bytes, blame: Blame) -> tuple[list[int], bool]:
+    """The compressed size and the size of a local header that tells `sizes`, and whether it does so in zip64's form."""
     wide = extra_field(extra, name, raw_name, blame)
-    if MAX32 not in (size, compressed_size):
+    if MAX32 not in sizes:
         # Writers that copy members leave a zip64 field here that nothing refers to; no reader looks at it.
-        return Local(crc32, compressed_size, size, False)
-    size, compressed_size = _widen((size, compressed_size), wide, name, blame)
-    return Local(crc32, compressed_size, size, True)
+        return sizes, False
+    size, compressed_size = _widen(sizes[::-1], wide, name, blame)
+    return [compressed_size, size], True
 
 
-def _widen(values: tuple[int, ...], wide: bytes | None, name: str, blame: Blame) -> tuple[int, ...]:
+def _widen(values: Sequence[int], wide: bytes | None, name: str, blame: Blame) -> Sequence[int]:
     """`values` with those that do not fit into 32 bits taken from the zip64 field, which must hold exactly them."""
     wanted = values.count(MAX32)
     if wide is None and not wanted:

@@ -166,47 +166,44 @@ class ZipReader:
             position = data_offset + member.compressed_size
             if member.flags & records.DESCRIPTOR:
                 position = self._descriptor(member, position, limit, wide)
+            full = member.name
+            name = full.removesuffix("/")
             yield ZipEntry(
-                name=member.name.removesuffix("/"),
-                size=member.size,
-                compressed_size=member.compressed_size,
-                crc32=member.crc32,
-                method=member.method,
-                is_directory=member.name.endswith("/"),
-                mode=member.mode,
-                offset=member.offset,
-                data_offset=data_offset,
-            )
+                name, member.size, member.compressed_size, member.crc32, member.method,
+                name is not full, member.mode, member.offset, data_offset,
+            )  # fmt: skip
         if position != end:
             self._blame.fail("has bytes before its central directory that belong to no member")
 
     def _local(self, member: records.Central, limit: int) -> tuple[int, bool]:
         """Where the data of `member` begins, and whether its local header uses zip64; it must end before `limit`."""
-        name, raw_name, fixed = member.name, member.raw_name, records.LOCAL.size
+        raw_name, name, member_flags, member_method, *exact, _, offset = member
+        fixed = records.LOCAL.size
         # One read for most headers: few have more than 64 bytes of extra fields.
-        header = self._read(member.offset, max(min(fixed + len(raw_name) + 64, limit - member.offset), 0))
+        header = self._read(offset, max(min(fixed + len(raw_name) + 64, limit - offset), 0))
         if len(header) < fixed or not header.startswith(b"PK\x03\x04"):
             self._blame.fail("has no local header", name)
-        fields = records.LOCAL.unpack_from(header)
-        name_size, extra_size = fields[9:11]
-        data_offset = member.offset + fixed + name_size + extra_size
-        if data_offset + member.compressed_size > limit:
+        _, _, flags, method, _, _, crc32, *sizes, name_size, extra_size = records.LOCAL.unpack_from(header)
+        begin = fixed + name_size
+        end = begin + extra_size
+        if offset + end + member.compressed_size > limit:
             self._blame.fail("overlaps another member or the central directory", name)
-        if len(header) < fixed + name_size + extra_size:
-            header = self._read(member.offset, fixed + name_size + extra_size)
-        if header[fixed : fixed + name_size] != raw_name:
+        if len(header) < end:
+            header = self._read(offset, end)
+        if header[fixed:begin] != raw_name:
             self._blame.fail("has another name in its local header", name)
-        if fields[2:4] != (member.flags, member.method):
+        if flags != member_flags or method != member_method:
             self._blame.fail("has other flags or another method in its local header", name)
-        extra = header[fixed + name_size : fixed + name_size + extra_size]
-        crc32, compressed_size, size, wide = records.local(fields, name, extra, raw_name, self._blame)
-        told = (crc32, compressed_size, size)
-        exact = (member.crc32, member.compressed_size, member.size)
+        wide = False
+        if extra_size or records.MAX32 in sizes:
+            sizes, wide = records.local(sizes, header[begin:end], name, raw_name, self._blame)
+        told = [crc32, *sizes]
         # Before a data descriptor the header may say 0, or the truth already.
-        late = member.flags & records.DESCRIPTOR and all(a in (0, b) for a, b in zip(told, exact, strict=True))
-        if told != exact and not late:
+        if told != exact and not (
+            flags & records.DESCRIPTOR and all(a in (0, b) for a, b in zip(told, exact, strict=True))
+        ):
             self._blame.fail("has another checksum or size in its local header", name)
-        return data_offset, wide
+        return offset + end, wide
 
     def _descriptor(self, member: records.Central, position: int, limit: int, wide: bool) -> int:
         """End of the data descriptor at `position`: an optional signature, the checksum, two sizes."""

@@ -6,11 +6,11 @@ bytes are hashed against that while they pass.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 
 from ociassemble.errors import IntegrityError
@@ -18,6 +18,7 @@ from ociassemble.formats.zip import MAX_MEMBERS, show, unusable
 
 ALGORITHMS = ("sha256", "sha384", "sha512")  # the specification forbids md5, sha1 and sha224
 SIGNATURES = ("RECORD.jws", "RECORD.p7s")
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class WheelError(IntegrityError):
@@ -53,7 +54,7 @@ class Row(NamedTuple):
 
 def encode(digest: bytes) -> str:
     """A digest as RECORD writes it."""
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(digest, newline=False).translate(_URLSAFE).rstrip(b"=").decode("ascii")
 
 
 def row(path: str, data: bytes) -> Row:
@@ -61,15 +62,15 @@ def row(path: str, data: bytes) -> Row:
     return Row(path, "sha256", encode(hashlib.sha256(data).digest()), len(data))
 
 
-def parse(data: bytes, label: str) -> dict[str, Row]:
-    """RECORD's rows by path; `label` names the wheel in errors."""
+def parse(data: bytes, label: str, files: Container[str] = ()) -> dict[str, Row]:
+    """RECORD's rows by path; `label` names the wheel in errors, `files` are paths that are known to be usable."""
     rows: dict[str, Row] = {}
     try:
-        for fields in csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8", newline=""), strict=True):
+        for fields in csv.reader(io.StringIO(data.decode(), newline=""), strict=True):
             if not fields:
                 continue
-            found = _row(fields, label)
-            if rows.setdefault(found.path, found) != found:
+            found = _row(fields, label, files)
+            if rows.setdefault(found.path, found) is not found and rows[found.path] != found:
                 raise RecordError(f"{label} has a RECORD that lists {show(found.path)} twice, and differently")
             if len(rows) > MAX_MEMBERS:
                 raise RecordError(f"{label} has a RECORD of more than {MAX_MEMBERS} files")
@@ -78,11 +79,11 @@ def parse(data: bytes, label: str) -> dict[str, Row]:
     return rows
 
 
-def _row(fields: list[str], label: str) -> Row:
+def _row(fields: list[str], label: str, files: Container[str]) -> Row:
     if len(fields) != 3:
         raise RecordError(f"{label} has a RECORD with a line of {len(fields)} fields for {show(fields[0])}")
     path, column, size = fields
-    if wrong := unusable(path.removesuffix("/")):
+    if path not in files and (wrong := unusable(path.removesuffix("/"))):
         raise RecordError(f"{label} has a RECORD that lists {show(path)}, which {wrong}")
     algorithm, _, text = column.partition("=")
     if size and not (size.isascii() and size.isdecimal() and len(size) < 20):
@@ -117,8 +118,10 @@ def check(rows: Mapping[str, Row], files: Mapping[str, int], info: str, label: s
 
 def render(rows: Iterable[Row]) -> bytes:
     """RECORD's text, by path."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    for item in sorted(rows):
-        writer.writerow((item.path, item.column, "" if item.size is None else item.size))
-    return text.getvalue().encode("utf-8")
+    rendered = io.StringIO(newline="")
+    writer = csv.writer(rendered, lineterminator="\n")
+    # A size that is None becomes an empty field.
+    writer.writerows(
+        (path, f"{algorithm}={text}" if algorithm else "", size) for path, algorithm, text, size in sorted(rows)
+    )
+    return rendered.getvalue().encode("utf-8")

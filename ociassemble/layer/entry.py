@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 Kind = Literal["file", "directory", "symlink", "hardlink"]
-Content = Callable[[], Iterator[bytes]]  # blocks of the file, from the beginning, each time it is called
+Content = Callable[[], Iterable[bytes]]  # blocks of the file, from the beginning, each time it is called
 
 
-def nothing() -> Iterator[bytes]:
+def nothing() -> Iterable[bytes]:
     """The content of an empty file and of everything that is not a file."""
-    return iter(())
+    return ()
 
 
 def constant(data: bytes) -> Content:
     """The content of a file held in memory."""
-    return lambda: iter((data,))
+    return lambda: (data,)
 
 
 class Entry(NamedTuple):

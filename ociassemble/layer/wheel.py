@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import BinaryIO
 
@@ -29,6 +29,7 @@ __all__ = ["RecordError", "WheelError", "WheelName", "WheelNameError", "entries"
 INSTALLER = b"ociassemble\n"
 MAX_METADATA = 16 << 20  # bytes of a file that is read at once
 _SMALL = 256 << 10  # bytes of a file that is one block
+_HASHES = {name: getattr(hashlib, name) for name in record.ALGORITHMS}  # these, by name, are faster than `new`
 
 
 def entries(stream: BinaryIO, source: WheelSource) -> list[Entry]:
@@ -126,7 +127,7 @@ class _Wheel:
         member = self._files.get(path)
         if member is None:
             raise RecordError(f"{self._label} has no RECORD")
-        rows = record.parse(self._read(member, None), self._label)
+        rows = record.parse(self._read(member, None), self._label, self._files)
         # Builders list folders and bytecode now and then; neither is installed.
         folders = {entry.name for entry in self._archive.entries if entry.is_directory}
         rows = {
@@ -169,7 +170,7 @@ class _Wheel:
 
     def _file(self, path: str, member: ZipEntry, row: Row | None, mode: int) -> None:
         content: Content = partial(self._checked, member, row)
-        self._add(Entry(path, mode=mode, size=member.size, content=content, origin=self._origin), member.name)
+        self._add(Entry(path, "file", mode, member.size, content, "", 0, 0, self._origin), member.name)
         relative = self._relative(path)
         if row is None:  # a signature of RECORD: it cannot be listed with a hash
             self._installed.append(Row(relative, "", "", None))
@@ -216,28 +217,31 @@ class _Wheel:
             return None
         return self._rows[member.name]
 
-    def _blocks(self, member: ZipEntry) -> Iterator[bytes]:
+    def _blocks(self, member: ZipEntry) -> Iterable[bytes]:
         """The bytes of a file; its size and checksum are the archive's, or it raises at the end."""
-        what = f"{self._label}: the member {show(member.name)}"
-        if self._is_small(member):
+        stored = member.method == STORED
+        if member.size <= _SMALL and member.compressed_size <= _SMALL:
             whole = self._archive.whole(member)
-            return iter((inflate_whole(whole, member.size, member.crc32, what, stored=member.method == STORED),))
-        return inflate(self._archive.raw(member), member.size, member.crc32, what, stored=member.method == STORED)
+            block = inflate_whole(whole, member.size, member.crc32, stored=stored)
+            if block is not None:
+                return (block,)
+        what = f"{self._label}: the member {show(member.name)}"  # of most files nobody is told
+        return inflate(self._archive.raw(member), member.size, member.crc32, what, stored=stored)
 
-    def _checked(self, member: ZipEntry, row: Row | None) -> Iterator[bytes]:
+    def _checked(self, member: ZipEntry, row: Row | None) -> Iterable[bytes]:
         """The bytes of a file, of which the last block is handed out only after all were held against RECORD."""
+        blocks = self._blocks(member)
         if row is None:
-            return self._blocks(member)
-        if self._is_small(member):
-            (block,) = self._blocks(member)
-            self._compare(member, row, hashlib.new(row.algorithm, block).digest())
-            return iter((block,) if block else ())
-        return self._held(member, row)
+            return blocks
+        if isinstance(blocks, tuple):
+            self._compare(member, row, _HASHES[row.algorithm](blocks[0]).digest())
+            return blocks
+        return self._held(member, row, blocks)
 
-    def _held(self, member: ZipEntry, row: Row) -> Iterator[bytes]:
-        hashed = hashlib.new(row.algorithm)
+    def _held(self, member: ZipEntry, row: Row, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        hashed = _HASHES[row.algorithm]()
         last = b""
-        for block in self._blocks(member):
+        for block in blocks:
             hashed.update(block)
             if last:
                 yield last
@@ -249,9 +253,6 @@ class _Wheel:
     def _compare(self, member: ZipEntry, row: Row, digest: bytes) -> None:
         if record.encode(digest) != row.hash:
             raise RecordError(f"{self._label} has {show(member.name)} with another content than its RECORD says")
-
-    def _is_small(self, member: ZipEntry) -> bool:
-        return member.size <= _SMALL and member.compressed_size <= _SMALL
 
     def _read(self, member: ZipEntry, row: Row | None) -> bytes:
         """The content of a small file."""

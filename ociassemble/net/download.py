@@ -1,13 +1,13 @@
-"""Bringing files here: `fetch` a file into a store by its digest, `get` a small document."""
+"""Bringing files here: `fetch` a file into a store by its digest, `keep` a blob there, `get` a small document."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from ociassemble.content.store import Ingest, Store
-from ociassemble.content.verify import SizeMismatchError
+from ociassemble.content.store import Ingest, Resumable, Store
+from ociassemble.content.verify import SizeMismatchError, blocks
 from ociassemble.errors import Error, IntegrityError, NetworkError, NotFoundError, OfflineError
 from ociassemble.net.errors import AnswerError, CutError, TimedOutError
 from ociassemble.net.response import Response
@@ -16,10 +16,14 @@ from ociassemble.net.wire import Wire
 from ociassemble.oci.digest import Digest
 from ociassemble.progress import Progress
 
+if TYPE_CHECKING:
+    from ociassemble.content.blob import Blob
+
 MAX_UNSIZED = 8 << 30  # bytes: where nothing announced a size
 MAX_CUTS = 5  # in a row, without a byte in between
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
+T = TypeVar("T")
 
 # Headers by the URL that is asked. They go along with a redirect only to a URL that is given the same ones.
 Headers = Callable[[str], Mapping[str, str]]
@@ -142,17 +146,7 @@ class _Download(NamedTuple):
             there = self.store.size(digest)  # another process may have brought it while we waited
             if there is not None and (self.size is None or there == self.size):
                 return digest, there
-            if part.have and self.size is not None and part.have > self.size:
-                part.restart()
-            for begin in dict.fromkeys((part.have, 0)):  # it may be the bytes of the earlier run that are wrong
-                try:
-                    return self._into(part, url, begin)
-                except (IntegrityError, AnswerError) as error:
-                    if begin or isinstance(error, IntegrityError):
-                        part.restart()  # of no use to anyone
-                    if not begin:
-                        raise
-        raise AssertionError("from the first byte on it either works or fails")
+            return _gone_on(part, self.size, lambda begin: self._into(part, url, begin))
 
     def _into(self, writer: Ingest, url: str, begin: int) -> tuple[Digest, int]:
         headers = self.headers or (lambda url: {})
@@ -188,6 +182,50 @@ class _Download(NamedTuple):
                 raise
 
 
+def keep(blob: Blob, store: Store, told: Callable[[int], object] = lambda amount: None) -> None:
+    """Bring `blob` into `store`, from where an earlier run stopped if its source can begin there (STORE-7).
+
+    As `fetch`: one at a time, and it is verified before it is kept. `told` hears of the bytes that there are more.
+    """
+    digest, size = blob.descriptor.digest, blob.descriptor.size
+    # Opened first: there are sources that bring it into this very store.
+    with blob.source() as stream, store.resumable(digest) as part:
+        if store.size(digest) == size:
+            return
+        if not stream.seekable():
+            part.restart()
+
+        def into(begin: int) -> None:
+            if stream.seekable():
+                stream.seek(begin)
+            told(begin)
+            have = begin
+            for block in blocks(stream):
+                have += len(block)
+                if have > size:
+                    raise SizeMismatchError(f"the blob {digest} is larger than its {size} bytes")
+                part.write(block)
+                told(len(block))
+            part.commit(digest, size)
+
+        _gone_on(part, size, into)
+
+
+def _gone_on(part: Resumable, size: int | None, into: Callable[[int], T]) -> T:
+    """`into(begin)`, from where `part` ends; where that comes to nothing, once more from the first byte."""
+    if part.have and size is not None and part.have > size:
+        part.restart()
+    for begin in dict.fromkeys((part.have, 0)):  # it may be the bytes of the earlier run that are wrong
+        try:
+            return into(begin)
+        except (IntegrityError, AnswerError) as error:
+            if begin or isinstance(error, IntegrityError):
+                part.restart()  # of no use to anyone
+            if not begin:
+                raise
+    raise AssertionError("from the first byte on it either works or fails")
+
+
 def resuming(open_at: Callable[[int], Response], size: int | None, what: str, begin: int = 0) -> Iterator[bytes]:
     """The bytes of one file, from `begin` to its end, whatever the connection does.
 
@@ -205,7 +243,7 @@ def resuming(open_at: Callable[[int], Response], size: int | None, what: str, be
                 total = response.length if response.status == 200 else None
                 if size is not None and total is not None and total != size:
                     raise SizeMismatchError(f"{what} has {total} bytes, not {size}")
-                skip = have - _start(response, have, what)
+                skip = have - _start(response, have, size, what)
                 received = 0
                 for block in response.chunks():
                     received += len(block)
@@ -226,11 +264,13 @@ def resuming(open_at: Callable[[int], Response], size: int | None, what: str, be
                 raise
 
 
-def _start(response: Response, asked: int, what: str) -> int:
+def _start(response: Response, asked: int, size: int | None, what: str) -> int:
     """The offset at which the answer begins."""
     if response.status != 206:
         return 0
     found = _CONTENT_RANGE.fullmatch(response.header("Content-Range").strip())
     if not found or int(found[1]) != asked:
         raise AnswerError(f"{what} was asked for from byte {asked} on, and another range came")
+    if size is not None and found[3] not in ("*", str(size)):
+        raise SizeMismatchError(f"{what} has {found[3]} bytes, not {size}")
     return asked

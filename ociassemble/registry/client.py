@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import BinaryIO, TypeVar
 from urllib.parse import quote
 
@@ -40,6 +40,7 @@ from ociassemble.registry.credentials import Keychain
 from ociassemble.registry.documents import names, next_page
 from ociassemble.registry.endpoints import Endpoint, Endpoints, OtherSchemeError
 from ociassemble.registry.locations import Locations
+from ociassemble.registry.stream import BlobStream
 from ociassemble.registry.upload import Uploader
 
 _MAX_PAGES = 1000
@@ -161,7 +162,10 @@ class RegistryClient:
         return self._pull(reference, ask)
 
     def blob(self, reference: Reference, descriptor: Descriptor) -> Blob:
-        """A blob that is asked for when it is opened; its stream goes on after cuts and verifies itself."""
+        """A blob that is asked for when it is read; its stream goes on after cuts, and verifies itself.
+
+        That of its `source` does not verify itself, but can begin anywhere.
+        """
         if descriptor.data is not None:
             data = descriptor.data
             return Blob(descriptor=descriptor, source=lambda: io.BytesIO(data), repository=reference.name)
@@ -293,7 +297,8 @@ class RegistryClient:
         def open_at(offset: int) -> Response:
             return self._pull(reference, lambda endpoint: self._get_blob(endpoint, reference, descriptor, offset))
 
-        return _Chunks(resuming(open_at, descriptor.size, what))  # type: ignore[return-value]  # reads like one
+        size = descriptor.size
+        return BlobStream(lambda begin: resuming(open_at, size, what, begin), size)  # type: ignore[return-value]  # as one
 
     def _get_blob(self, endpoint: Endpoint, reference: Reference, descriptor: Descriptor, offset: int) -> Response:
         repository = endpoint.prefix + reference.repository
@@ -307,6 +312,9 @@ class RegistryClient:
         )
         if response.status in ((200, 206) if offset else (200,)):
             return response
+        if offset and response.status == 416:  # it has not so many bytes, or knows no ranges: all of it, then
+            response.close()
+            return self._get_blob(endpoint, reference, descriptor, 0)
         if response.status == 404:
             response.close()
             raise errors.RemoteBlobNotFoundError(
@@ -335,37 +343,6 @@ class RegistryClient:
                 raise errors.RegistryAnswerError(f"`{host}` continues its list on another host")
             path = following
         return list(found)
-
-
-class _Chunks(io.RawIOBase):
-    """An iterator of blocks as a stream."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if size < 0:
-            return self.readall()
-        while not self._rest:
-            block = next(self._blocks, None)
-            if block is None:
-                return b""
-            self._rest = memoryview(block)
-        found, self._rest = bytes(self._rest[:size]), self._rest[size:]
-        return found
-
-    def readall(self) -> bytes:
-        return b"".join((self._rest, *self._blocks))
-
-    def close(self) -> None:
-        close = getattr(self._blocks, "close", None)
-        if close is not None:
-            close()  # ends the request, where one is under way
-        super().close()
 
 
 def _at(identifier: str) -> str:

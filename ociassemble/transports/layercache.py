@@ -18,12 +18,13 @@ from ociassemble import _pool
 from ociassemble.content.blob import Blob
 from ociassemble.content.codec import Codec
 from ociassemble.content.compress import open_reader
-from ociassemble.content.store import BlobMissingError, Store, ingest_all
+from ociassemble.content.store import BlobMissingError, Store
 from ociassemble.content.verify import blocks
 from ociassemble.errors import Error, FormatError, IntegrityError
 from ociassemble.image.image import Layer
 from ociassemble.layer.build import BuiltLayer, layer_descriptor
 from ociassemble.layer.told import ToldLayer
+from ociassemble.net.download import keep
 from ociassemble.oci._wire import MAX_DOCUMENT
 from ociassemble.oci.annotations import LAYER_CODEC, LAYER_KEY
 from ociassemble.oci.config import ImageConfig
@@ -213,14 +214,8 @@ class LayerCache:
 
     def _download(self, item: Wanted, descriptor: Descriptor, repository: Repository) -> None:
         remote = repository.client.blob(repository.reference, descriptor.bare())
-        with remote.open() as stream, self._progress.task("download", item.title, descriptor.size) as task:
-
-            def told() -> Iterable[bytes]:
-                for block in blocks(stream):
-                    task.advance(len(block))
-                    yield block
-
-            ingest_all(self._store, told(), descriptor.digest, descriptor.size)
+        with self._progress.task("download", item.title, descriptor.size) as task:
+            keep(remote, self._store, task.advance)
 
     def _check(self, descriptor: Descriptor, diff_id: Digest, item: Wanted) -> None:
         """Nobody but the place it came from has said which tar is in this layer."""

@@ -18,9 +18,9 @@ from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.partial import put_in_place
 from ociassemble.content.sealed import seal, unseal
 from ociassemble.content.store import BlobMissingError, ingest_all
-from ociassemble.content.verify import blocks
 from ociassemble.errors import Error, FormatError, IntegrityError, NotFoundError
 from ociassemble.image.image import Node, read_node
+from ociassemble.net.download import keep
 from ociassemble.oci import _wire
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
@@ -110,8 +110,7 @@ class LocalDestination:
     def put_blob(self, blob: Blob) -> str:
         if self._has(blob.descriptor):
             return "exists"
-        with blob.open() as stream:
-            ingest_all(self._store, blocks(stream), blob.descriptor.digest, blob.descriptor.size)
+        keep(blob, self._store)
         return "written"
 
     def _has(self, descriptor: Descriptor) -> bool:

@@ -16,12 +16,12 @@ from ociassemble.base.debian.assemble import BasePlan, image_of
 from ociassemble.base.resolve import differs
 from ociassemble.content.blob import Blob
 from ociassemble.content.compress import Codec
-from ociassemble.content.store import Store, ingest_all
-from ociassemble.content.verify import blocks
+from ociassemble.content.store import Store
 from ociassemble.errors import Error
 from ociassemble.image.image import Image, Layer
 from ociassemble.layer.build import BuiltLayer
 from ociassemble.layer.key import layer_key
+from ociassemble.net.download import keep
 from ociassemble.oci.annotations import LAYER_CODEC, LAYER_KEY
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.platform import Platform
@@ -76,8 +76,7 @@ def _layer(
 def _fetched(remote: Blob, store: Store) -> bool:
     """Whether the bytes could be had; they can always be built."""
     try:
-        with remote.open() as stream:
-            ingest_all(store, blocks(stream), remote.descriptor.digest, remote.descriptor.size)
+        keep(remote, store)
     except Error:
         return False
     return True
