@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from ociassemble.cli.shown import size
 from ociassemble.cli.start import session
 from ociassemble.cli.types import format_option
 from ociassemble.errors import UsageError
+
+if TYPE_CHECKING:
+    from ociassemble.content.gc import Collected
 
 _AGE = re.compile(r"(\d{1,6})(s|m|h|d|w)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -39,7 +43,9 @@ def info(ctx: click.Context, /, form: str) -> None:
         if form == "json":
             console.result_json(
                 {
+                    "cacheDir": found.cache_dir,
                     "folder": found.folder,
+                    "writable": found.writable,
                     **{_JSON[kind]: _amount(amount) for kind, amount in found.amounts.items()},
                     "recordKinds": {kind: _amount(amount) for kind, amount in found.records.items()},
                     "inUseSince": list(found.since),
@@ -47,13 +53,15 @@ def info(ctx: click.Context, /, form: str) -> None:
                 }
             )
             return
-        console.result(f"folder                {printable(found.folder)}")
+        console.result(f"cache dir             {printable(found.cache_dir)}")
+        console.result(f"store                 {printable(found.folder)}{'' if found.writable else ' (read-only)'}")
         for kind, words in (*_WORDS.items(), ("image", "local images")):
             amount = found.amounts[kind]
             of = " of the blobs" if kind == "image" else ""
             console.result(f"{words:<20} {amount.number:>6} {size(amount.bytes):>10}{of}")
         console.result(f"disk                  {size(found.free)} free of {size(found.total)}")
-        console.result(f"in use                {'by other processes' if found.since else 'by no other process'}")
+        nobody = "by no other process" if found.writable else "not known: who only reads a store leaves no mark in it"
+        console.result(f"in use                {'by other processes' if found.since else nobody}")
 
 
 _JSON = {"blob": "blobs", "record": "records", "partial": "unfinished", "trash": "trash", "image": "images"}
@@ -130,6 +138,8 @@ def prune(
     with session(ctx) as (this, console):
         done, names = run(this, older_than=age, max_bytes=most, everything=everything, dry_run=dry_run)
         kinds = Counter(item.kind for item in done.items)
+        if max_size is not None and most is not None and done.kept > most:
+            this.progress.warn(_over(max_size, done, "would stay" if dry_run else "stay"))
         if form == "json":
             console.result_json(
                 {
@@ -137,6 +147,7 @@ def prune(
                     "freed": done.freed,
                     "waiting": done.waiting,
                     "kept": done.kept,
+                    "keptFor": {"images": done.rooted, "processes": done.in_use},
                     "names": list(names),
                     **{_JSON[kind]: kinds[kind] for kind in ("blob", "record", "partial")},
                 }
@@ -149,6 +160,18 @@ def prune(
         if done.waiting:
             console.result(f"{size(done.waiting)} more are in the trash while builds run that may use them")
         console.result(f"{size(done.kept)} {'would stay' if dry_run else 'stay'}")
+
+
+def _over(max_size: str, done: Collected, stay: str) -> str:
+    """Why more stays than was asked for, and what can be done about it."""
+    reasons = []
+    if done.rooted:
+        reasons.append(
+            f"local images hold {size(done.rooted)} (`ociassemble ls` names them, `cache prune --all` takes them, too)"
+        )
+    if done.in_use:
+        reasons.append(f"processes that run now may use {size(done.in_use)} (prune again when they have ended)")
+    return f"{size(done.kept)} {stay}, which is more than `--max-size {max_size}`: {' and '.join(reasons)}"
 
 
 def _records(ctx: click.Context, repo: str, older_than: int | None, dry_run: bool, form: str) -> None:

@@ -48,6 +48,8 @@ class Collected(NamedTuple):
     freed: int  # bytes that are free now, those of earlier collections with them
     waiting: int  # bytes in the trash that processes which run now may still ask for
     kept: int  # bytes that stay
+    rooted: int = 0  # of these, bytes of what the roots name
+    in_use: int = 0  # and of other things that processes which run now may have found
 
 
 def items(root: Path) -> Iterator[Item]:
@@ -102,14 +104,14 @@ def collect(
         store.release()  # or it would be our own lease that is respected
         begun = leases.living(store.root)
         safe = begun[0] - FRESH - _SLACK if begun else None
-        chosen, kept = _choose(store.root, rooted, now, safe, older_than, max_bytes)
+        chosen, *left = _choose(store.root, rooted, now, safe, older_than, max_bytes)
         if dry_run:
             old = sum(item.size for item in items(store.root) if item.kind == "trash")
-            return Collected(tuple(chosen), sum(item.size for item in chosen) + old, 0, kept)
+            return Collected(tuple(chosen), sum(item.size for item in chosen) + old, 0, *left)
         gone = _to_trash(store.root, chosen)
         freed = sum(item.size for item in gone if item.kind == "partial")
         removed, waiting = _empty(store, roots)
-        return Collected(tuple(gone), freed + removed, waiting, kept)
+        return Collected(tuple(gone), freed + removed, waiting, *left)
 
 
 @contextmanager
@@ -136,23 +138,27 @@ def _alone(root: Path) -> Iterator[float]:
 
 def _choose(
     root: Path, rooted: Collection[Digest], now: float, safe: float | None, older: float | None, most: int | None
-) -> tuple[list[Item], int]:
-    """What may go and should, and the bytes of what stays."""
-    found = [item for item in items(root) if item.kind != "trash"]
-    free = [
-        item
-        for item in found
-        if (safe is None or item.used < safe) and not (item.kind == "blob" and digest_of_place(item) in rooted)
-    ]
+) -> tuple[list[Item], int, int, int]:
+    """What may go and should; bytes of what stays, of what is rooted, and of what else may be in use."""
+    free, left, fixed, in_use = [], 0, 0, 0
+    for item in items(root):
+        if item.kind == "trash":
+            continue
+        left += item.size
+        if item.kind == "blob" and digest_of_place(item) in rooted:
+            fixed += item.size
+        elif safe is not None and item.used >= safe:
+            in_use += item.size
+        else:
+            free.append(item)
     free.sort(key=lambda item: item.used)
-    left = sum(item.size for item in found)
     chosen = []
     for item in free:
         too_old = older is not None and item.used <= now - older
         if too_old or (most is not None and left > most):
             chosen.append(item)
             left -= item.size
-    return chosen, left
+    return chosen, left, fixed, in_use
 
 
 def _to_trash(root: Path, chosen: list[Item]) -> list[Item]:

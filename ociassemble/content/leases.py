@@ -84,7 +84,8 @@ def living(root: Path) -> list[int]:
         try:
             descriptor = _files.lock_file(path)
         except DestinationError:
-            found.append(slot)  # nobody can say
+            if not _ended(path):
+                found.append(slot)
             continue
         try:
             if _files.held(descriptor, path, shared=False):
@@ -94,3 +95,17 @@ def living(root: Path) -> list[int]:
         finally:
             os.close(descriptor)
     return sorted(found)
+
+
+def _ended(path: Path) -> bool:
+    """Whether nobody holds a lease that cannot be opened to write (a read-only disk); False where nobody can say."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _files.PLAIN)
+    except OSError:
+        return False
+    try:
+        return _files.held(descriptor, path, shared=False)
+    except DestinationError:
+        return False
+    finally:
+        os.close(descriptor)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from ociassemble import _files, _pool
 from ociassemble.content import leases
+from ociassemble.content.cache import CacheStore, NotWritableError
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.gc import Collected, Item, collect, digest_of_place, items
 from ociassemble.content.sealed import unseal
@@ -31,10 +34,12 @@ class Amount(NamedTuple):
 class Info(NamedTuple):
     """What a store holds."""
 
-    folder: str
+    cache_dir: str  # as `--cache-dir` takes it
+    folder: str  # the store, below it
+    writable: bool
     amounts: Mapping[str, Amount]  # by `KINDS`, and "image": what local images need of the blobs
     records: Mapping[str, Amount]  # by their kind
-    since: tuple[int, ...]  # when processes began that use it now, to ten minutes; seconds since 1970
+    since: tuple[int, ...]  # when processes began that use it now, to ten minutes; none is known of one not writable
     free: int  # bytes of the disk
     total: int
 
@@ -79,7 +84,23 @@ def info(session: Session) -> Info:
     except DestinationError:
         since = ()
     free, total = store.usage()
-    return Info(str(store.root), found, dict(sorted(records.items())), since, free, total)
+    writable = _not_writable(store, "") is None
+    return Info(
+        str(store.root.parent), str(store.root), writable, found, dict(sorted(records.items())), since, free, total
+    )
+
+
+def _not_writable(store: DirectoryStore, what: str) -> NotWritableError | None:
+    """The error of a store that nothing can be taken out of or put into; `what` cannot be done to it."""
+    try:
+        store.on_disk()
+    except NotWritableError as error:
+        refused = store.refused if isinstance(store, CacheStore) else error.message
+        return NotWritableError(
+            f"the store `{store.root}` cannot be {what}: {refused}",
+            hint="run it where, and as whom, the store can be written to; `ociassemble cache info` shows what is in it",
+        )
+    return None
 
 
 def _more(amount: Amount, size: int) -> Amount:
@@ -108,7 +129,7 @@ def verify(session: Session) -> Verified:
     for one in named:
         if one.digest is None:
             _files.clear(one.path)
-            judged.append(Bad("name", one.name, "its file had gone bad, and is removed"))
+            judged.append(Bad("name", one.name, f"its file had gone bad, {_gone(one.path)}"))
         elif lacks := [digest for digest in sorted(one.parts) if digest in gone]:
             judged.append(Bad("image", f"local:{one.name}", f"lacks {len(lacks)} of its blobs now", tuple(lacks)))
     return Verified(
@@ -123,21 +144,21 @@ def _blob(store: DirectoryStore, item: Item, owners: Mapping[Digest, list[str]])
     digest = digest_of_place(item)
     if digest is None:
         _files.clear(item.path)
-        return Bad("blob", str(item.path.relative_to(store.root)), "is no blob, and is removed")
+        return Bad("blob", str(item.path.relative_to(store.root)), f"is no blob, {_gone(item.path)}")
     try:
         if not stat.S_ISREG(item.path.lstat().st_mode):
-            problem = "is no file, and is removed"
+            problem = "is no file"
         else:
             with item.path.open("rb") as stream:
                 if digest_of(stream, digest) == digest:
                     return None
-            problem = "has other bytes, and is removed"
+            problem = "has other bytes"
     except FileNotFoundError:
         return None  # taken away in the meantime
     except OSError as error:
-        problem = f"cannot be read ({error.strerror}), and is removed"
+        problem = f"cannot be read ({error.strerror})"
     store.discard(digest)
-    return Bad("blob", str(digest), problem, tuple(owners.get(digest, ())))
+    return Bad("blob", str(digest), f"{problem}, {_gone(item.path)}", tuple(owners.get(digest, ())))
 
 
 def _record(item: Item) -> Bad | None:
@@ -150,7 +171,11 @@ def _record(item: Item) -> Bad | None:
     except OSError:
         pass
     _files.clear(item.path)
-    return Bad("record", name, "had gone bad, and is removed")
+    return Bad("record", name, f"had gone bad, {_gone(item.path)}")
+
+
+def _gone(path: Path) -> str:
+    return "and cannot be removed" if os.path.lexists(path) else "and is removed"
 
 
 def _owners(store: DirectoryStore, found: list[Item], named: tuple[Named, ...]) -> dict[Digest, list[str]]:
@@ -175,8 +200,10 @@ def prune(
     """Take away what was not used for `older_than` seconds and what is over `max_bytes`, least used first.
 
     With `everything`, all that no running process may need, names of local images included; else what these need stays.
-    Returns what was taken, and the names.
+    Returns what was taken, and the names. Raises `NotWritableError` where nothing can be taken away.
     """
+    if (refused := _not_writable(session.store, "made smaller")) is not None:
+        raise refused
     store = session.store.on_disk()
     named = all_named(store) if everything else ()
     if not dry_run:

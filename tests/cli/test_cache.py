@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,6 +44,37 @@ def layer(scene: Scene) -> Path:
 def spoil(path: Path) -> None:
     path.chmod(0o600)
     path.write_bytes(path.read_bytes()[:-1])
+
+
+@contextmanager
+def held(store: Path) -> Iterator[None]:
+    """Another process uses the store: its lease is on a disk that it can write to."""
+    path = next((store / "leases").glob("*"), store / "leases" / str(int(time.time()) // 600 * 600))
+    descriptor = os.open(path, os.O_RDONLY if path.exists() else os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """Makes a folder a read-only disk, until the test ends."""
+    mounted: list[Path] = []
+
+    def remount(folder: Path) -> None:
+        for words in (["--bind", folder, folder], ["-o", "remount,bind,ro", folder]):
+            done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+            mounted[:] = [folder]
+
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root can mount a disk")
+    yield remount
+    for folder in mounted:
+        subprocess.run(["umount", folder], check=True)
 
 
 def age(scene: Scene, days: float) -> None:
@@ -146,6 +181,53 @@ def test_prune_leaves_local_images_alone(scene: Scene) -> None:
     scene.run("validate", f"local:{NAME}").worked()
     assert told(scene, "prune", "--older-than", "0s")["blobs"] == 0
     scene.run("validate", f"local:{NAME}").worked()
+
+
+@pytest.mark.spec("STORE-10")
+def test_prune_says_what_holds_more_than_was_asked_for(scene: Scene) -> None:
+    done = scene.run("cache", "prune", "--max-size", "1B").worked()
+    found = told(scene, "prune", "--max-size", "1B")
+    assert found["keptFor"] == {"images": found["kept"], "processes": 0}
+    assert found["kept"] == sum(path.stat().st_size for path in (scene.store / "blobs").rglob("*") if path.is_file())
+    assert "stay, which is more than `--max-size 1B`: local images hold" in done.err
+    assert "`ociassemble ls` names them, `cache prune --all` takes them, too" in done.err
+    assert "processes" not in done.err
+    assert "more than" not in scene.run("cache", "prune", "--max-size", "1GB").worked().err
+
+
+@pytest.mark.spec("STORE-10")
+def test_prune_says_what_processes_may_use(scene: Scene) -> None:
+    for path in (scene.store / "refs").iterdir():
+        path.unlink()
+    with held(scene.store):
+        done = scene.run("cache", "prune", "--max-size", "1B", "--dry-run").worked()
+        found = told(scene, "prune", "--max-size", "1B", "--dry-run")
+    assert found["keptFor"] == {"images": 0, "processes": found["kept"]}
+    assert "would stay, which is more than `--max-size 1B`: processes that run now may use" in done.err
+    assert "local images" not in done.err
+
+
+@pytest.mark.spec("STORE-15")
+def test_a_store_that_cannot_be_written_to(scene: Scene, read_only: Callable[[Path], None]) -> None:
+    (scene.store / "leases" / "1700000000").touch()  # of a process that has ended
+    bad = layer(scene)
+    spoil(bad)
+    read_only(scene.cache)
+
+    shown = scene.run("cache", "info").worked().out
+    assert f"cache dir             {scene.cache}\n" in shown
+    assert f"store                 {scene.store} (read-only)\n" in shown
+    assert "by other processes" not in shown
+    found = told(scene, "info")
+    assert (found["cacheDir"], found["writable"], found["inUseSince"]) == (str(scene.cache), False, [])
+    with held(scene.store):
+        assert "by other processes" in scene.run("cache", "info").worked().out
+    for words in ([], ["--max-size", "1B"], ["--all"]):
+        done = scene.run("cache", "prune", *words).failed(11, f"the store `{scene.store}` cannot be made smaller")
+        assert "image" not in done.error
+    problems = [item["problem"] for item in told(scene, "verify", status=7)["bad"]]  # type: ignore[union-attr]
+    assert problems == ["has other bytes, and cannot be removed", "lacks 1 of its blobs now"]
+    assert bad.exists()
 
 
 def test_prune_of_everything(scene: Scene) -> None:
