@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping
+from functools import lru_cache
 
 MAX_PATH = 4096  # characters; what no kernel takes as one path
 MAX_STEPS = 4096  # parts of one path, those of the links on its way included; real ones have some dozens
 _LINKS = 40  # as Linux: a longer chain is a loop
+_ODD = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|\0")
+
+
+def ordinary(path: str) -> bool:
+    """Whether `path` is relative, normalised, ASCII, of 255 characters at most, and its name begins with no dot: then
+    no check has anything to say about it. So are nearly all, and this tells it fast; of the others it says nothing.
+    """
+    folder, slash, name = path.rpartition("/")
+    return (
+        len(path) <= 255
+        and name.isascii()
+        and name[:1] not in ("", ".")
+        and "\0" not in name
+        and (_ordinary(folder) if folder else not slash)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _ordinary(folder: str) -> bool:
+    return folder.isascii() and not _ODD.search(folder)
 
 
 def real_path(path: str, links: Mapping[str, str], *, last: bool) -> str:

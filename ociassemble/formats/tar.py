@@ -6,13 +6,13 @@ The writer is a grammar without state: `header(...)`, the content, `padding(size
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Literal
 
 from ociassemble.formats import _pax
 from ociassemble.formats._pax import TarFormatError
 from ociassemble.formats._tar_read import BLOCK, MAX_ID, MAX_SIZE, Member, check_part, read
+from ociassemble.formats.paths import ordinary
 
 __all__ = ["BLOCK", "END", "MTIME", "Kind", "Member", "TarFormatError", "check_path", "header", "padding", "read"]
 
@@ -25,7 +25,6 @@ _TYPEFLAG = {"file": b"0", "hardlink": b"1", "symlink": b"2", "directory": b"5"}
 _PAX_NAME = b"././@PaxHeader"  # the name older readers would give the records; constant, so that it says nothing
 _OCTAL_SIZE = 8 << 30  # bytes; sizes from here on need a PAX record
 _OCTAL_ID = 1 << 21
-_ODD = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|\0")  # what `check_path` refuses, but for lengths
 
 
 def header(
@@ -36,7 +35,7 @@ def header(
     `path` is relative and normalised, without trailing slash; `size` is in bytes and 0 but for files; `target` is
     the text of a symlink or the path a hardlink shares.
     """
-    if kind == "file" and len(path) <= 100 and path.isascii() and 0 <= size < _OCTAL_SIZE and not _ODD.search(path):
+    if kind == "file" and len(path) <= 100 and 0 <= size < _OCTAL_SIZE and ordinary(path):
         return _plain(path.encode("ascii"), size, mode, uid, gid) or _any(path, kind, mode, size, target, uid, gid)
     return _any(path, kind, mode, size, target, uid, gid)
 

@@ -239,9 +239,8 @@ class Contents(NamedTuple):
 
     def dump(self) -> bytes:
         """The record of it, as JSON."""
-        rows = [_row(item) for item in self.members]
-        facts = [[number, _facts_document(item.facts)] for number, item in enumerate(self.members) if item.facts]
-        return json.dumps([rows, facts], separators=(",", ":")).encode("ascii")
+        rows = ((path, *item[:-1]) for path, item, _, _ in self.members)
+        return dump(rows, [(number, item.facts) for number, item in enumerate(self.members) if item.facts])
 
     @classmethod
     def load(cls, raw: bytes) -> Contents | None:
@@ -263,11 +262,18 @@ _KINDS = {"f": "file", "d": "directory", "l": "symlink", "h": "hardlink", "o": "
 _LETTERS = {name: letter for letter, name in _KINDS.items()}
 
 
-def _row(item: Found) -> list[Any]:
-    """A member, what it has in common with most files left out at the end."""
-    one = item.item
-    row = [item.path, _LETTERS.get(one.kind, "o"), one.mode, one.uid, one.gid, one.size, one.target]
-    return row if one.target else row[:-1]
+Row = tuple[str, str, int, int, int, int, str]  # path, kind, mode, uid, gid, size, target
+
+
+def dump(rows: Iterable[Row], facts: Iterable[tuple[int, FileFacts]]) -> bytes:
+    """The record of a layer's members, and of the facts of some by their number, as JSON."""
+    short = [
+        # What most files have in common is left out.
+        (path, _LETTERS.get(kind, "o"), *numbers, target) if target else (path, _LETTERS.get(kind, "o"), *numbers)
+        for path, kind, *numbers, target in rows
+    ]
+    told = [(number, _facts_document(item)) for number, item in facts]
+    return json.dumps((short, told), separators=(",", ":")).encode("ascii")
 
 
 def _whole(row: list[Any]) -> list[Any]:

@@ -135,14 +135,14 @@ def build_layer(
     key, began = layer_key(plan), time.monotonic()
     with ExitStack() as stack, progress.task("layer", plan.title) as task:
         sink = stack.enter_context(BlobWriter(store.ingest(), codec, jobs=jobs, advanced=task.advance))
-        writer = LayerWriter(sink.write, links=plan.links, directories=plan.directories)
+        recorder = Recorder()
+        writer = LayerWriter(sink.write, links=plan.links, directories=plan.directories, watch=recorder)
         spool = stack.enter_context(Spool(materials.scratch))
         entries = (entry for source in plan.sources for entry in _entries(source, materials, stack, spool))
         # What comes out of a Debian package streams by and is kept in the package's order; all else is sorted.
         streamed = any(isinstance(source, DebSource | DerivedSource) for source in plan.sources)
-        recorder = Recorder()
         for entry in map(writer.place, entries) if streamed else _sorted(entries, writer):
-            writer.put(recorder.watched(entry))
+            writer.put(entry)
         writer.finish()
         done = sink.finish()
     recorder.keep(store, done.diff_id)

@@ -6,12 +6,11 @@ its verdict in the store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable
+from functools import partial
 
 from ociassemble.content.store import Store
-from ociassemble.image.contents import VERSION, Contents, FileFacts, Sample, dull, read_contents
-from ociassemble.image.filesystem import Found, Path
+from ociassemble.image.contents import VERSION, Contents, FileFacts, Sample, dull, dump, read_contents
 from ociassemble.image.image import Layer
 from ociassemble.layer.entry import Entry
 from ociassemble.layer.told import ToldLayer
@@ -19,46 +18,42 @@ from ociassemble.oci.digest import Digest
 
 
 class Recorder:
-    """Notes what goes into one layer, in its order."""
+    """Notes what goes into one layer, in its order: the `Watch` of a `LayerWriter`."""
 
     def __init__(self) -> None:
-        self._members: list[Found] = []
+        self._entries: list[Entry] = []
+        self._facts: list[tuple[int, FileFacts]] = []
 
-    def watched(self, entry: Entry) -> Entry:
-        """`entry` (at its real place), noted; of a file's content is noted what matters when it is written."""
-        item = Path(entry.kind, entry.mode & 0o1777, entry.uid, entry.gid, entry.size, entry.target, 0)
-        number = len(self._members)
-        self._members.append(Found(entry.path, item))
-        if entry.kind != "file" or not entry.size:
-            return entry
+    def begin(self, entry: Entry, first: bytes) -> _Noted | None:
+        self._entries.append(entry)
+        if not first or dull(entry.path, first):
+            return None
+        return _Noted(entry, first, partial(self._note, len(self._entries) - 1))
 
-        def content() -> Iterator[bytes]:
-            blocks = iter(entry.content())
-            first = next(blocks, b"")
-            if dull(entry.path, first):
-                yield first
-                yield from blocks
-                return
-            sample = Sample(entry.path, entry.size, entry.content)
-            for block in chain((first,), blocks):
-                sample.feed(block)
-                yield block
-                if not sample.open:
-                    break
-            yield from blocks
-            self._note(number, sample.facts())
-
-        return Entry(
-            entry.path, entry.kind, entry.mode, entry.size, content, entry.target, entry.uid, entry.gid, entry.origin
-        )
-
-    def _note(self, number: int, facts: FileFacts | None) -> None:
-        if facts is not None:
-            self._members[number] = self._members[number]._replace(facts=facts)
+    def _note(self, number: int, facts: FileFacts) -> None:
+        self._facts.append((number, facts))
 
     def keep(self, store: Store, diff_id: Digest) -> None:
         """Put the record into the store: what was noted is what the tar `diff_id` holds."""
-        store.put_record("contents", _name(diff_id), Contents(tuple(self._members)).dump())
+        rows = (
+            (path, kind, mode & 0o1777, uid, gid, size, target)
+            for path, kind, mode, size, _, target, uid, gid, _ in self._entries
+        )
+        store.put_record("contents", _name(diff_id), dump(rows, self._facts))
+
+
+class _Noted(Sample):
+    """A file on its way; what is worth it is noted at its end."""
+
+    def __init__(self, entry: Entry, first: bytes, note: Callable[[FileFacts], object]) -> None:
+        super().__init__(entry.path, entry.size, entry.content)
+        self._to = note
+        self.feed(first)
+
+    def end(self) -> None:
+        facts = self.facts()
+        if facts is not None:
+            self._to(facts)
 
 
 def layer_contents(layer: Layer, store: Store) -> Contents:

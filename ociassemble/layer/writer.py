@@ -7,13 +7,12 @@ libc away); no path twice; no whiteouts; no set-id bits of our own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ociassemble.errors import IntegrityError, ProjectError
 from ociassemble.formats import tar
-from ociassemble.formats.paths import real_path
+from ociassemble.formats.paths import ordinary, real_path
 from ociassemble.layer.entry import Entry
 from ociassemble.plan.facts import DirectoryFact
 
@@ -42,11 +41,28 @@ class _Written(NamedTuple):
     attributes: tuple[int, int, int]  # mode, uid, gid
 
 
+class Watch(Protocol):
+    """Sees what is written: each entry, and of those files that it wants to see, the content."""
+
+    def begin(self, entry: Entry, first: bytes) -> Seen | None:
+        """An entry at its real place, and the first block of its content; what it returns is shown the content."""
+        ...
+
+
+class Seen(Protocol):
+    """Sees one file: `feed` takes its blocks while `open`, and `end` comes after the last."""
+
+    open: bool
+
+    def feed(self, block: bytes) -> None: ...
+    def end(self) -> None: ...
+
+
 class LayerWriter:
     """Writes one layer. `sink` takes tar bytes in order; call `finish` once at the end.
 
     `links` and `directories` are the base's, as in `LayerPlan`. Entries may come in any order: that is the order
-    of the tar, save that parents are put in before their first child.
+    of the tar, save that parents are put in before their first child. `watch` sees them go by.
     """
 
     def __init__(
@@ -55,9 +71,12 @@ class LayerWriter:
         *,
         links: Iterable[tuple[str, str]] = (),
         directories: Iterable[DirectoryFact] = (),
+        watch: Watch | None = None,
     ) -> None:
         self._sink = sink
+        self._watch = watch
         self._links = dict(links)
+        self._folders: dict[str, str] = {}  # folder -> its real place
         self._directories = {item.path: item for item in directories}
         self._written: dict[str, _Written] = {}
 
@@ -66,6 +85,12 @@ class LayerWriter:
         _check_path(entry)
         if not self._links:
             return entry
+        if entry.kind == "file":
+            folder, _, name = entry.path.rpartition("/")
+            real = self._folders.get(folder)
+            if real is None:
+                real = self._folders[folder] = real_path(folder, self._links, last=True)
+            return entry if real == folder else entry._replace(path=f"{real}/{name}" if real else name)
         path = real_path(entry.path, self._links, last=entry.kind == "directory")
         target = real_path(entry.target, self._links, last=False) if entry.kind == "hardlink" else entry.target
         if path == entry.path and target == entry.target:
@@ -95,33 +120,44 @@ class LayerWriter:
                     f"`/{path}` of {entry.origin} is a hard link to `/{entry.target}`, which does not come before it"
                 )
         self._written[path] = _Written(entry.kind, entry.origin, (entry.mode, entry.uid, entry.gid))
-        size = entry.size if entry.kind == "file" else 0
-        mode = 0o777 if entry.kind == "symlink" else entry.mode & 0o777
-        self._sink(
-            tar.header(path, kind=entry.kind, mode=mode, uid=entry.uid, gid=entry.gid, size=size, target=entry.target)
-        )
         if entry.kind == "file":
+            self._sink(tar.header(path, mode=entry.mode & 0o777, uid=entry.uid, gid=entry.gid, size=entry.size))
             self._content(entry)
+            return
+        mode = 0o777 if entry.kind == "symlink" else entry.mode & 0o777
+        self._sink(tar.header(path, kind=entry.kind, mode=mode, uid=entry.uid, gid=entry.gid, target=entry.target))
+        if self._watch is not None:
+            self._watch.begin(entry, b"")
 
     def finish(self) -> None:
         """Write the end of the archive."""
         self._sink(tar.END)
 
     def _content(self, entry: Entry) -> None:
-        left = entry.size
-        for block in entry.content():
+        blocks = iter(entry.content())
+        first = next(blocks, b"")
+        left = entry.size - len(first)
+        seen = self._watch.begin(entry, first) if self._watch is not None else None
+        self._sink(first)
+        for block in blocks:
             left -= len(block)
             if left < 0:
                 break
+            if seen is not None and seen.open:
+                seen.feed(block)
             self._sink(block)
         if left != 0:
             raise ContentChangedError(
                 f"`/{entry.path}` of {entry.origin} is not of the {entry.size} bytes it was announced with"
             )
+        if seen is not None:
+            seen.end()
         if padding := tar.padding(entry.size):
             self._sink(padding)
 
     def _directory(self, path: str, entry: Entry) -> None:
+        if self._watch is not None:
+            self._watch.begin(entry, b"")
         if not path:
             return  # the root is the runtime's
         base = self._directories.get(path)
@@ -167,13 +203,9 @@ def conflict(path: str, first: str, second: str) -> ConflictError:
     )
 
 
-# What the checks below are about; most paths have nothing of it, and there may be a hundred thousand.
-_SUSPECT = re.compile(r"(?:\A|/)(?:\.{0,2}(?:/|\Z)|\.wh\.)|\0")
-
-
 def _check_path(entry: Entry) -> None:
     path = entry.path
-    if len(path) <= 255 and path.isascii() and not _SUSPECT.search(path) and "\0" not in entry.target:
+    if ordinary(path) and "/.wh." not in path and path[:4] != ".wh." and "\0" not in entry.target:
         return
     where = f"`{path!s:.200}` of {entry.origin or 'a source'}"
     if path.startswith("/") or (path and any(part in ("", ".", "..") for part in path.split("/"))):

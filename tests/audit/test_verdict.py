@@ -88,9 +88,9 @@ def test_what_is_noted_while_writing_is_what_is_read_afterwards() -> None:
         Entry("app/empty"),
     ]
     tar, recorder = bytearray(), Recorder()
-    writer = LayerWriter(tar.extend)
+    writer = LayerWriter(tar.extend, watch=recorder)
     for entry in entries:
-        writer.add(recorder.watched(writer.place(entry)))
+        writer.add(entry)
     writer.finish()
     one, store = layer(bytes(tar)), MemoryStore()
     recorder.keep(store, one.diff_id)
