@@ -50,6 +50,12 @@ class Application:
     request: ResolveRequest | None
     asked: Asked
 
+    def drifted(self) -> tuple[tuple[str, ...], str]:
+        """Why its uv.lock or poetry.lock was not made of the project, and the command that makes it anew."""
+        from ociassemble.lock import drift
+
+        return drift.first(self.request, lambda path: self.tree.bytes_of(path, MAX_LOCK))
+
 
 def recognise(
     tree: ProjectTree, settings: Settings, platforms: tuple[Platform, ...], progress: Progress
@@ -105,17 +111,37 @@ def fresh_lock(application: Application, path: Path, *, locked: bool, ci: bool, 
     more = set(application.asked.platforms) - set(lock.asked.platforms)
     wanted = ",".join(sorted({*lock.asked.platforms, *more}))
     command = f"ociassemble lock --platform {wanted}" if more else "ociassemble lock"
-    return None if refused(reasons, path.name, strict=locked or ci, progress=progress, command=command) else lock
+    strict, first = locked or ci, ""
+    if reasons and strict:
+        drifted, first = application.drifted()
+        reasons += drifted
+    return None if refused(reasons, path.name, strict=strict, progress=progress, command=command, first=first) else lock
+
+
+def relock(first: str, command: str = "ociassemble lock") -> str:
+    """The commands that write a fresh lock, for people: `first` is that of the tool whose lock is our input, or ""."""
+    return f"`{first}`, then `{command}`" if first else f"`{command}`"
 
 
 def refused(
-    reasons: tuple[str, ...], name: str, *, strict: bool, progress: Progress, command: str = "ociassemble lock"
+    reasons: tuple[str, ...],
+    name: str,
+    *,
+    strict: bool,
+    progress: Progress,
+    command: str = "ociassemble lock",
+    first: str = "",
 ) -> bool:
-    """Whether a lock is stale for these reasons: told, and an error where `strict`. `command` writes a fresh one."""
+    """Whether a lock is stale for these reasons: told, and an error where `strict`.
+
+    `command` writes a fresh one, after `first` where there is such a command.
+    """
     if not reasons:
         return False
     if strict:
-        raise LockStaleError(f"`{name}` is stale", details=reasons, hint=f"run `{command}` and commit the result")
+        raise LockStaleError(
+            f"`{name}` is stale", details=reasons, hint=f"run {relock(first, command)} and commit the result"
+        )
     progress.warn(f"`{name}` is stale, resolving again: {'; '.join(reasons)} (`{command}` writes it anew)")
     return True
 

@@ -34,6 +34,23 @@ def check_input(request: ResolveRequest, read: Callable[[str], bytes]) -> None:
         poetry.check(read, request.primary)
 
 
+def first(request: ResolveRequest | None, read: Callable[[str], bytes]) -> tuple[tuple[str, ...], str]:
+    """Why an input that is itself a lock would not be taken, and the command to run before ours: nothing, "" if it is.
+
+    "" as well where that command would fail: what has to be changed first is among the reasons.
+    """
+    if request is None:
+        return (), ""
+    try:
+        check_input(request, read)
+    except ProjectError as error:
+        from ociassemble.lock.poetry import PoetryLockStaleError
+
+        made_by = {UvLockStaleError.code: "uv lock", PoetryLockStaleError.code: "poetry lock"}
+        return (error.message, *error.details), made_by.get(error.code, "")
+    return (), ""
+
+
 def check(read: Callable[[str], bytes], primary: str, inputs: tuple[str, ...]) -> None:
     """Raise `UvLockStaleError` where a local project's dependencies are not those that were locked."""
     lock = _toml(read(primary), primary)

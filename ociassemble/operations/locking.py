@@ -13,7 +13,7 @@ from ociassemble.content.store import healed
 from ociassemble.errors import PolicyError, ProjectError, UsageError
 from ociassemble.layer.key import layer_key
 from ociassemble.lock import changes
-from ociassemble.lock.application import MAX_LOCK, Application, read_lock, recognise
+from ociassemble.lock.application import Application, read_lock, recognise, relock
 from ociassemble.lock.changes import PlatformChanges
 from ociassemble.lock.freshness import stale
 from ociassemble.oci.annotations import LAYER_CODEC
@@ -145,26 +145,11 @@ def check_lock(request: BuildRequest, session: Session) -> Lock:
     reasons = list(stale(found, application.asked, {}))
     if not request.pin_base and any(item.base is not None for item in found.platforms.values()):
         reasons.append("`--no-base`, and the lock pins the base")
-    reasons += _drift(application)
+    drifted, first = application.drifted()
+    reasons += drifted
     if reasons:
-        raise StaleError(
-            f"`{path.name}` is stale", details=reasons, hint="run `ociassemble lock` and commit the result"
-        )
+        raise StaleError(f"`{path.name}` is stale", details=reasons, hint=f"run {relock(first)} and commit the result")
     return found
-
-
-def _drift(application: Application) -> list[str]:
-    """Why an input that is itself a lock would not be taken: it was not made of the project beside it."""
-    from ociassemble.lock import drift
-
-    asked = application.request
-    if asked is None:
-        return []
-    try:
-        drift.check_input(asked, lambda path: application.tree.bytes_of(path, MAX_LOCK))
-    except ProjectError as error:
-        return [error.message, *error.details]
-    return []
 
 
 def _known(names: tuple[str, ...], previous: Lock, name: str) -> None:
