@@ -30,7 +30,7 @@ class Finished(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A decision worth telling (`level` "info"), or something a user must not miss ("warning")."""
+    """A decision worth telling (`level` "info"), what must not be missed ("warning"), or is asked for ("detail")."""
 
     level: str
     text: str
@@ -65,8 +65,16 @@ class Progress:
     def info(self, text: str) -> None:
         self._note(Note("info", text))
 
+    def detail(self, text: str) -> None:
+        """What a reader wants to know who asked for more (`-v`)."""
+        self._note(Note("detail", text))
+
     def warn(self, text: str) -> None:
         self._note(Note("warning", text))
+
+    def again(self, note: Note) -> None:
+        """Tell what `noted` kept."""
+        self._note(note)
 
     def _note(self, note: Note) -> None:
         if self._kept is not None:

@@ -15,8 +15,8 @@ from ociassemble.progress import Advanced, Finished, Started
 class Bars(Lines):
     """A sink and a context manager: leaving it takes the bars off the terminal."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: TextIO, *, verbose: bool = False) -> None:
+        super().__init__(stream, verbose=verbose)
         self._console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
         self._progress = Progress(
             SpinnerColumn(),

@@ -72,12 +72,16 @@ def console(ctx: click.Context) -> Iterator[Console]:
         # rich is imported here and nowhere else: it takes as long as the rest of a start.
         from ociassemble.cli.bars import Bars
 
-        with Bars(sys.stderr) as bars:
+        with Bars(sys.stderr, verbose=bool(options.verbose)) as bars:
             yield Console(options, Progress(bars))
         return
     from ociassemble.cli.render import JsonLines, Plain, Quiet
 
-    sink = {"plain": Plain, "json": JsonLines, "quiet": Quiet}[form](sys.stderr)
+    sink = (
+        Plain(sys.stderr, verbose=bool(options.verbose))
+        if form == "plain"
+        else {"json": JsonLines, "quiet": Quiet}[form](sys.stderr)
+    )
     try:
         yield Console(options, Progress(sink))
     finally:

@@ -123,8 +123,9 @@ class _Ended(NamedTuple):
 class Lines(Sink, ABC):
     """For people: one line for each finished task, but one for many small ones of a kind; each warning once."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, verbose: bool = False) -> None:
         super().__init__(stream)
+        self._verbose = verbose  # details are shown, too
         self._small: dict[tuple[str, str], list[_Ended]] = {}
         self._warned: set[str] = set()
 
@@ -142,6 +143,8 @@ class Lines(Sink, ABC):
             if event.text in self._warned:
                 return
             self._warned.add(event.text)
+        if event.level == "detail" and not self._verbose:
+            return
         self._tell_small()
         self.say(note_line(event), event.level)
 

@@ -96,7 +96,7 @@ def unchanged(request: BuildRequest, found: Inputs, session: Session) -> tuple[W
         return None
     for note in record.notes:
         if note not in told:
-            (session.progress.warn if note.level == "warning" else session.progress.info)(note.text)
+            session.progress.again(note)
     written = []
     for place in names:
         session.progress.info(f"{place.reference}: nothing changed")

@@ -178,7 +178,7 @@ class Steps:
         """The layers of one image."""
         request, session, codec = self.request, self.session, self._codec
         tree, plans = plan.application.tree, target.plan.layers
-        # With another codec the same layers have other digests: whoever compares two builds must see it.
+        # With another codec the same layers have other digests: whoever compares two builds asks for it.
         self._once(f"layers: {', '.join(dict.fromkeys(codec(plan).identity for plan in plans))}")
 
         with session.progress.passing():
@@ -207,10 +207,10 @@ class Steps:
         return codec_of(self.settings, layer.role)
 
     def _once(self, text: str) -> None:
-        """Tell what holds for every platform, and is known anew for each."""
+        """A detail that holds for every platform, and is known anew for each."""
         if text not in self._told:
             self._told.add(text)
-            self.session.progress.info(text)
+            self.session.progress.detail(text)
 
     def hold(self, lock: Lock | None, plan: ImagePlan, layers: Sequence[BuiltLayer]) -> None:
         """Hold the layers of one image against the lock, where there is one."""

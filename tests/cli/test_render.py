@@ -97,6 +97,18 @@ def test_many_small_ones_are_one_line() -> None:
     ]
 
 
+@pytest.mark.spec("CLI-4", "CLI-5")
+def test_details_are_for_those_who_ask() -> None:
+    shown = []
+    for make in (Plain, lambda stream: Plain(stream, verbose=True), Quiet, JsonLines):
+        stream = io.StringIO()
+        Progress(make(stream)).detail("layers: gzip")
+        shown.append(stream.getvalue())
+
+    assert shown[:3] == ["", "layers: gzip\n", ""]
+    assert json.loads(shown[3]) == {"type": "note", "level": "detail", "text": "layers: gzip"}
+
+
 @pytest.mark.spec("CLI-4")
 def test_a_failure_among_small_ones_is_told_at_once() -> None:
     stream = io.StringIO()
