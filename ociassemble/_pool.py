@@ -60,6 +60,28 @@ def each(function: Callable[[A], B], items: Iterable[A], *, jobs: int) -> list[B
         executor.shutdown(wait=False, cancel_futures=True)
 
 
+class Cores:
+    """The cores of a run, shared by several who could each use all of them: enter it while there is work to do."""
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = max(1, jobs)
+        self._lock = threading.Lock()
+        self._busy = 0
+
+    def idle(self) -> bool:
+        """Whether one has nobody at work: where none has, handing work to another thread only costs."""
+        return self._busy < self.jobs
+
+    def __enter__(self) -> Cores:
+        with self._lock:
+            self._busy += 1
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._busy -= 1
+
+
 class Background:
     """Work that may begin early, one piece at a time, in a thread that ends when there is none left.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.compress import Codec
 from ociassemble.content.store import Ingest
@@ -17,11 +18,11 @@ _BLOCK = 512 << 10  # bytes handed on at once where that decides nothing
 
 
 class CompressingWriter:
-    """Compresses what is written into `sink`, with up to `jobs` threads, holding a few blocks in memory.
+    """Compresses what is written into `sink`, on all `cores` that are idle, holding a few blocks in memory.
 
-    `passed` is called with each block of plain bytes, in order, and `sink` with the compressed ones, in order; both
-    from one other thread (from the caller's own if `jobs` is 1). Their errors are raised by a later `write` or by
-    `finish`. Use as a context manager: leaving it early stops the threads.
+    `passed` is called with each block of plain bytes, in order, and `sink` with the compressed ones, in order: by
+    the caller's own thread while every core has somebody at work, else by one other thread. Their errors are raised
+    by this or a later `write`, or by `finish`. Use as a context manager: leaving it early stops the threads.
     """
 
     def __init__(
@@ -29,17 +30,17 @@ class CompressingWriter:
         sink: Callable[[bytes], object],
         codec: Codec,
         *,
-        jobs: int,
+        cores: Cores,
         passed: Callable[[bytes], object] | None = None,
     ) -> None:
         self._sink = sink
         self._passed = passed
-        self._encoder = compress.encoder(codec, jobs)
+        self._encoder = compress.encoder(codec, cores.jobs)
         self._block = codec.block if self._encoder.parallel else _BLOCK
         self._parts: list[bytes | memoryview] = []  # of the next block; all but the first are small, or it is full
         self._held = 0  # bytes of them
         self._before = b""
-        self._jobs = max(1, jobs)
+        self._cores = cores
         self._encoding: ThreadPoolExecutor | None = None
         self._emitting: ThreadPoolExecutor | None = None
         self._pending: deque[Future[None]] = deque()
@@ -59,8 +60,7 @@ class CompressingWriter:
         """Write what is left, and the end of the stream."""
         self._submit(b"".join(self._parts), last=True)
         self._parts.clear()
-        while self._pending:
-            self._pending.popleft().result()
+        self._wait(0)
         self.close()
         self._sink(self._encoder.finish())
 
@@ -71,9 +71,11 @@ class CompressingWriter:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def __enter__(self) -> CompressingWriter:
+        self._cores.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._cores.__exit__(*exc)
         self.close()
 
     def _cut(self) -> None:
@@ -93,16 +95,22 @@ class CompressingWriter:
         if not self._started:
             self._started = True
             self._sink(self._encoder.start())
-        if self._jobs == 1 or (last and self._encoding is None):
-            self._emit(block, self._encoder.encode(block, before, last))
+        if not self._cores.idle() or (last and self._encoding is None):
+            self._wait(0)
+            self._pass(block)
+            self._sink(self._encoder.encode(block, before, last))
             return
         if self._encoding is None or self._emitting is None:
-            threads = self._jobs if self._encoder.parallel else 1
+            threads = self._cores.jobs if self._encoder.parallel else 1
             self._encoding = ThreadPoolExecutor(threads, thread_name_prefix="compress")
             self._emitting = ThreadPoolExecutor(1, thread_name_prefix="hash")
         encoded = self._encoding.submit(self._encoder.encode, block, before, last)
         self._pending.append(self._emitting.submit(self._emit_later, block, encoded))
-        while len(self._pending) > 2 * self._jobs + 2:
+        self._wait(2 * self._cores.jobs + 2)
+
+    def _wait(self, blocks: int) -> None:
+        """Until no more than so many blocks are on their way."""
+        while len(self._pending) > blocks:
             self._pending.popleft().result()
 
     def _emit_later(self, block: bytes, encoded: Future[bytes]) -> None:
@@ -114,10 +122,6 @@ class CompressingWriter:
         except BaseException:
             self._broken = True
             raise
-
-    def _emit(self, block: bytes, encoded: bytes) -> None:
-        self._pass(block)
-        self._sink(encoded)
 
     def _pass(self, block: bytes) -> None:
         self._encoder.passed(block)
@@ -143,12 +147,12 @@ class BlobWriter:
     """
 
     def __init__(
-        self, ingest: Ingest, codec: Codec, *, jobs: int, advanced: Callable[[int], object] | None = None
+        self, ingest: Ingest, codec: Codec, *, cores: Cores, advanced: Callable[[int], object] | None = None
     ) -> None:
         self._ingest = ingest
         self._hash = hashlib.sha256()
         self._tar_size = 0
-        self._writer = CompressingWriter(ingest.write, codec, jobs=jobs, passed=self._passed)
+        self._writer = CompressingWriter(ingest.write, codec, cores=cores, passed=self._passed)
         self._advanced = advanced
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
@@ -168,8 +172,9 @@ class BlobWriter:
 
     def __enter__(self) -> BlobWriter:
         self._ingest.__enter__()
+        self._writer.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._writer.close()
+        self._writer.__exit__(*exc)
         self._ingest.__exit__(*exc)

@@ -101,12 +101,14 @@ def build_layers(
     missing = [plan for plan, layer in zip(plans, found, strict=True) if layer is None]
     fetch(tuple({ref.digest: ref for plan in missing for ref in artifacts_of(plan)}.values()))
 
+    cores = _pool.Cores(jobs)
+
     def write(plan: LayerPlan) -> BuiltLayer:
-        made = build_layer(plan, materials, codec(plan), store, jobs=jobs, progress=progress)
+        made = build_layer(plan, materials, codec(plan), store, cores=cores, progress=progress)
         finished(made)
         return made
 
-    # The heaviest first, each with all the threads: one that is left alone at the end still compresses on every core.
+    # The heaviest first: while there are several, each is one thread's, and one that is left alone has every core.
     heavy = sorted(missing, key=lambda plan: -sum(ref.size for ref in artifacts_of(plan)))
     made = dict(zip(map(id, heavy), _pool.each(write, heavy, jobs=jobs), strict=True))
     return tuple(layer or made[id(plan)] for plan, layer in zip(plans, found, strict=True))
@@ -127,14 +129,14 @@ def _finished(record: Any) -> tuple[Digest, Digest, int]:
 
 
 def build_layer(
-    plan: LayerPlan, materials: Materials, codec: Codec, store: Store, *, jobs: int, progress: Progress
+    plan: LayerPlan, materials: Materials, codec: Codec, store: Store, *, cores: _pool.Cores, progress: Progress
 ) -> BuiltLayer:
     """Write the layer of `plan` into the store. Equal key and codec, equal bytes."""
     from ociassemble.layer.contents import Recorder
 
     key, began = layer_key(plan), time.monotonic()
     with ExitStack() as stack, progress.task("layer", plan.title) as task:
-        sink = stack.enter_context(BlobWriter(store.ingest(), codec, jobs=jobs, advanced=task.advance))
+        sink = stack.enter_context(BlobWriter(store.ingest(), codec, cores=cores, advanced=task.advance))
         recorder = Recorder()
         writer = LayerWriter(sink.write, links=plan.links, directories=plan.directories, watch=recorder)
         spool = stack.enter_context(Spool(materials.scratch))

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.blob import Blob
 from ociassemble.content.writer import CompressingWriter
@@ -123,7 +124,7 @@ def layer(
     plain = entries if isinstance(entries, bytes) else archive(entries, dialect=dialect, prefix=prefix)
     codec = compress.parse(compression)
     buffer = bytearray()
-    with CompressingWriter(buffer.extend, codec, jobs=1) as writer:
+    with CompressingWriter(buffer.extend, codec, cores=Cores(1)) as writer:
         writer.write(plain)
         writer.finish()
     data = bytes(buffer)

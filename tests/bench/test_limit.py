@@ -18,6 +18,7 @@ import pytest
 import stack
 from measure import REPOSITORY
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.compress import BLOCK
 from ociassemble.content.memory import MemoryStore
@@ -32,7 +33,7 @@ CONTENTS = [b"", b"x", (SOURCE.randbytes(3000).hex() * 120).encode(), SOURCE.ran
 def test_a_stream_has_the_digests_that_the_product_gives_it(name: str, contents: list[bytes]) -> None:
     codec = compress.parse(name)
     mine = limit.stream(iter(contents), codec)
-    with BlobWriter(MemoryStore().ingest(), codec, jobs=2) as writer:
+    with BlobWriter(MemoryStore().ingest(), codec, cores=Cores(2)) as writer:
         for content in contents:
             writer.write(content)
         theirs = writer.finish()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.blob import Blob
 from ociassemble.content.compress import open_reader
@@ -81,7 +82,7 @@ def top(edit: Callable[[bytes], bytes], how: str = "") -> Change:
         plain = edit(tar_of(layer))
         name = mediatype.compression(layer.descriptor.media_type) or "none"
         buffer = bytearray()
-        with CompressingWriter(buffer.extend, compress.parse(how or name, "application"), jobs=1) as writer:
+        with CompressingWriter(buffer.extend, compress.parse(how or name, "application"), cores=Cores(1)) as writer:
             writer.write(plain)
             writer.finish()
         data = bytes(buffer)

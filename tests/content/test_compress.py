@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import hashlib
 import io
@@ -18,6 +19,7 @@ import pytest
 import zstandard
 from zlib_ng import zlib_ng
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.compress import CompressionError, CompressionUsageError
 from ociassemble.content.writer import CompressingWriter
@@ -43,7 +45,7 @@ DATA = sample(5 * BLOCK // 2)
 
 def packed(data: bytes, codec: compress.Codec, *, jobs: int = 1, pieces: int | None = None) -> bytes:
     out = io.BytesIO()
-    with CompressingWriter(out.write, codec, jobs=jobs) as writer:
+    with CompressingWriter(out.write, codec, cores=Cores(jobs)) as writer:
         for at in range(0, len(data), pieces or len(data) or 1):
             writer.write(data[at : at + (pieces or len(data))])
         writer.finish()
@@ -227,6 +229,24 @@ class FullError(Exception):
     pass
 
 
+@pytest.mark.spec("LAYER-24")
+@pytest.mark.parametrize("text", ["gzip:3", "zstd:3", "none"])
+def test_who_comes_and_goes_beside_it_changes_nothing(text: str) -> None:
+    """With every core at work a block is compressed by who wrote it, with one idle by others: in any mixture."""
+    codec, data = compress.parse(text), DATA * 4
+    expected, piece = packed(data, codec), 100_003
+    for pattern in (0b0101, 0b0110, 0b1111, 0b0001):
+        cores, out, threads = Cores(2), io.BytesIO(), threading.active_count()
+        with CompressingWriter(out.write, codec, cores=cores) as writer:
+            for number, at in enumerate(range(0, len(data), piece)):
+                with cores if pattern >> number // 7 % 4 & 1 else contextlib.nullcontext():
+                    writer.write(data[at : at + piece])
+                    if pattern == 0b1111:
+                        assert threading.active_count() == threads
+            writer.finish()
+        assert out.getvalue() == expected
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_an_error_of_the_sink_is_raised_and_threads_end(jobs: int) -> None:
     before = threading.active_count()
@@ -238,7 +258,7 @@ def test_an_error_of_the_sink_is_raised_and_threads_end(jobs: int) -> None:
         if calls == 3:
             raise FullError
 
-    with pytest.raises(FullError), CompressingWriter(sink, compress.codec("gzip"), jobs=jobs) as writer:
+    with pytest.raises(FullError), CompressingWriter(sink, compress.codec("gzip"), cores=Cores(jobs)) as writer:
         for _ in range(50):
             writer.write(DATA[:BLOCK])
         writer.finish()
@@ -248,7 +268,7 @@ def test_an_error_of_the_sink_is_raised_and_threads_end(jobs: int) -> None:
 
 def test_leaving_early_stops_the_threads() -> None:
     before = threading.active_count()
-    with CompressingWriter(lambda data: None, compress.codec("gzip", 9), jobs=4) as writer:
+    with CompressingWriter(lambda data: None, compress.codec("gzip", 9), cores=Cores(4)) as writer:
         writer.write(DATA)
     assert threading.active_count() == before
 
@@ -261,7 +281,9 @@ def test_only_a_few_blocks_are_in_memory() -> None:
 
     def feed() -> None:
         nonlocal taken
-        with CompressingWriter(lambda data: gate.wait() if taken else None, compress.codec("gzip"), jobs=2) as writer:
+        with CompressingWriter(
+            lambda data: gate.wait() if taken else None, compress.codec("gzip"), cores=Cores(2)
+        ) as writer:
             for _ in range(60):
                 writer.write(DATA[:BLOCK])
                 taken += 1

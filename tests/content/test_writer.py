@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.memory import MemoryStore
@@ -26,7 +27,7 @@ from tests.content.test_compress import DATA
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_both_digests(text: str, size: int, jobs: int) -> None:
     store = MemoryStore()
-    with BlobWriter(store.ingest(), compress.parse(text), jobs=jobs) as writer:
+    with BlobWriter(store.ingest(), compress.parse(text), cores=Cores(jobs)) as writer:
         assert writer.write(DATA[:size]) == size
         done = writer.finish()
     blob = store.blobs[done.digest]
@@ -39,7 +40,7 @@ def test_both_digests(text: str, size: int, jobs: int) -> None:
 def test_what_is_not_finished_is_not_kept(tmp_path: Path, finish: bool) -> None:
     store = DirectoryStore(tmp_path / "store")
     error = DigestMismatchError if finish else ZeroDivisionError
-    with pytest.raises(error), BlobWriter(store.ingest(), compress.codec("gzip"), jobs=2) as writer:
+    with pytest.raises(error), BlobWriter(store.ingest(), compress.codec("gzip"), cores=Cores(2)) as writer:
         writer.write(DATA)
         if finish:
             writer.finish(Digest.of(b"another"))
@@ -54,13 +55,14 @@ def test_a_big_file_takes_little_memory(tmp_path: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.writer import BlobWriter
 from ociassemble.formats import tar
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 block = bytes(range(256)) * 4096
-with BlobWriter(DirectoryStore(Path(sys.argv[1])).ingest(), compress.codec("gzip"), jobs=2) as writer:
+with BlobWriter(DirectoryStore(Path(sys.argv[1])).ingest(), compress.codec("gzip"), cores=Cores(2)) as writer:
     writer.write(tar.header("big", size=256 << 20))
     for _ in range(256):
         writer.write(block)
@@ -77,7 +79,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 def test_the_result_is_a_layer_that_reads_back() -> None:
     store = MemoryStore()
-    with BlobWriter(store.ingest(), compress.codec("gzip"), jobs=2) as writer:
+    with BlobWriter(store.ingest(), compress.codec("gzip"), cores=Cores(2)) as writer:
         for number in range(300):
             body = DATA[number : number + 3000]
             writer.write(tar.header(f"d/{number}", size=len(body)))

@@ -10,6 +10,7 @@ import itertools
 import json
 import sys
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.codec import Role
 from ociassemble.content.writer import CompressingWriter
@@ -30,7 +31,7 @@ def digests(jobs: int) -> dict[str, str]:
     for text, role in itertools.product(CODECS, ROLES):
         codec = compress.parse(text, role)
         hashed = hashlib.sha256()
-        with CompressingWriter(hashed.update, codec, jobs=jobs) as writer:
+        with CompressingWriter(hashed.update, codec, cores=Cores(jobs)) as writer:
             writer.write(LONG if codec.block > compress.BASE_BLOCK else SAMPLE)
             writer.finish()
         found[codec.identity] = hashed.hexdigest()

@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.blob import Blob
 from ociassemble.content.writer import CompressingWriter
@@ -68,7 +69,7 @@ def test_a_bomb_streams_by() -> None:
     """A quarter of a gibibyte of zeros in a small blob: it is read, and not held."""
     size = 256 << 20
     buffer = bytearray()
-    with CompressingWriter(buffer.extend, compress.parse("zstd:1"), jobs=1) as writer:
+    with CompressingWriter(buffer.extend, compress.parse("zstd:1"), cores=Cores(1)) as writer:
         import hashlib
 
         hashed = hashlib.sha256()

@@ -146,12 +146,13 @@ MODELS = {
 }
 PROGRAM = """
 import hashlib, sys
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.writer import CompressingWriter
 data = sys.stdin.buffer.read()
 for text in ("gzip:3", "gzip:9", "zstd:9"):
     hashed = hashlib.sha256()
-    with CompressingWriter(hashed.update, compress.parse(text), jobs=1) as writer:
+    with CompressingWriter(hashed.update, compress.parse(text), cores=Cores(1)) as writer:
         writer.write(data)
         writer.finish()
     print(text, hashed.hexdigest())

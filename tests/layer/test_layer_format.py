@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.memory import MemoryStore
 from ociassemble.errors import Error, FormatError
@@ -46,7 +47,7 @@ def built(
 
     materials = Materials(artifact=lambda ref: io.BytesIO((artifacts or {})[ref.filename]), file=file)
     plan = LayerPlan(title="test", role="application", sources=sources, links=links, directories=directories)
-    layer = build_layer(plan, materials, compress.parse(codec), store, jobs=2, progress=Progress()).layer
+    layer = build_layer(plan, materials, compress.parse(codec), store, cores=Cores(2), progress=Progress()).layer
     blob = store.blobs[layer.descriptor.digest]
     if codec == "none":
         assert layer.diff_id == layer.descriptor.digest

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.memory import MemoryStore
@@ -197,7 +198,7 @@ def built(tmp_path: Path, *tarballs: bytes) -> Digest:
         Materials(artifact=lambda ref: io.BytesIO(made[ref.digest]), file=lambda item: iter, scratch=store.scratch),
         compress.codec("none"),
         store,
-        jobs=1,
+        cores=Cores(1),
         progress=Progress(),
     )
     assert list(store.scratch.iterdir()) == []
@@ -233,7 +234,7 @@ def test_many_packages_need_few_open_files(tmp_path: Path) -> None:
             Materials(artifact=lambda ref: paths[ref.digest].open("rb"), file=lambda item: iter),
             compress.codec("none"),
             MemoryStore(),
-            jobs=1,
+            cores=Cores(1),
             progress=Progress(),
         )
     finally:
