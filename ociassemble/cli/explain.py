@@ -93,6 +93,19 @@ def _layer(layer: ExplainedLayer) -> dict[str, Any]:
     return {**said, "digest": str(layer.digest), "sources": [dict(item) for item in layer.sources]}
 
 
+def _inputs(image: ExplainedImage, name: str) -> str:
+    """Who names the inputs of its layers; where nobody here does, who would."""
+    if image.lock:
+        return f"named by {image.lock}"
+    if image.recorded:
+        return "named by the record of its build here; no lock here knows its layers"
+    if any(layer.key for layer in image.layers):
+        return (
+            f"no lock here knows its layers: `ociassemble explain {name} APP`, or `--lockfile FILE`, asks another one"
+        )
+    return "not known: no layer says that ociassemble built it"
+
+
 def explanation_lines(found: Explanation) -> Iterator[str]:
     """The same for people."""
     from ociassemble.cli.shown import size
@@ -108,7 +121,7 @@ def explanation_lines(found: Explanation) -> Iterator[str]:
         if base["source"] == "debian":
             name = "assembled from Debian packages" + (f", in place of {base['name']}" if base["name"] else "")
         yield f"base        {name} {base['digest']}".rstrip()
-        yield f"inputs      {f'named by {image.lock}' if image.lock else 'no lock here knows its layers'}"
+        yield f"inputs      {_inputs(image, found.name)}"
         if not image.recorded:
             yield "built       not here, as far as this store knows: where layers came from is not recorded"
         places = [layer.origin or "-" for layer in image.layers]
