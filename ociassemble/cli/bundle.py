@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ociassemble.cli import results
 from ociassemble.cli.command import Command, Group
@@ -51,6 +52,8 @@ def save(
     from ociassemble.operations import bundle_list, bundles
     from ociassemble.transports.parts import parse_size, stem
 
+    if wants is not None:
+        _no_application(ctx, wants, given)
     size = parse_size(split) if split is not None else None
     if contents is not None:
         results.check([contents, contents if _same(contents, output) else output])
@@ -78,6 +81,18 @@ def save(
         pieces = f" in {len(done.parts)} parts" if done.parts else ""
         this.progress.info(f"{output}: {done.size:,} bytes{pieces}, {bundle_list.count(done.bundle)} files{left}")
         console.result(f"bundle:{output}@{done.bundle.digest}")
+
+
+def _no_application(ctx: click.Context, wants: Path, given: dict[str, Any]) -> None:
+    """Refuse what would not be looked at: `--wants` takes the place of an application and of what is asked about it."""
+    for param in ctx.command.params:
+        if param.name not in given or ctx.get_parameter_source(param.name) is not ParameterSource.COMMANDLINE:
+            continue
+        name = f"`{given['app']}`" if param.name == "app" else f"`{max(param.opts[:2], key=len)}`"
+        raise UsageError(
+            f"`--wants {wants}` says all that goes into the bundle: {name} would not be looked at",
+            hint=f"leave {name} away, or `--wants` for the bundle of an application",
+        )
 
 
 def _same(one: Path, other: Path) -> bool:

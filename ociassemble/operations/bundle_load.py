@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from ociassemble.base.debian import remembered
@@ -66,15 +67,33 @@ def one_of(places: Sequence[str]) -> str:
     """The one bundle that `places` are: a file, or parts of one as a shell lists them (`FILE.0*`)."""
     stems = {parts.stem(place) for place in places}
     if len(places) > 1 and (len(stems) > 1 or not all(parts.is_part(place) for place in places)):
-        raise UsageError("several bundles were named", hint="load them one after another, an older one first")
+        hint = "load them one after another, an older one first"
+        if len(places) == 2 and _in_registry(places[1].removeprefix("docker://")):
+            hint = f"a registry is named with `--to`: `ociassemble bundle load {places[0]} --to {places[1]}`"
+        raise UsageError("several bundles were named", hint=hint)
     return places[0]
+
+
+def _in_registry(place: str) -> bool:
+    """Whether this is no file, and its first word looks like a registry's: "registry.example/app", "localhost/app"."""
+    host, slash, _ = place.partition("/")
+    looks = bool(slash) and (host == "localhost" or ":" in host or "." in host.strip("."))
+    try:
+        return looks and not Path(host).exists() and bool(Reference.parse(place))
+    except Error:
+        return False
 
 
 def opened(session: Session, place: str) -> Bundle:
     """The bundle at `place`; its documents were verified, its blobs are closed."""
     if place.startswith(PLACES):
         return understood(session.source(place).read(), place)
-    return read_bundle(BundleArchive(place.removeprefix("bundle:")))
+    try:
+        return read_bundle(BundleArchive(place.removeprefix("bundle:")))
+    except NotFoundError as error:
+        if error.hint is None and _in_registry(place):
+            error.hint = f"what is in a registry is named `docker://{place}`"
+        raise
 
 
 def _whole(bundle: Bundle, place: str, store: DirectoryStore) -> Node:

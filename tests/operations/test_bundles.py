@@ -329,6 +329,7 @@ def test_a_bundle_is_a_place_to_read_from(outside: Outside) -> None:
     scene.run("validate", "bundle:shop.bundle").worked()
 
 
+@pytest.mark.spec("BUNDLE-10", "BUNDLE-15")
 def test_what_cannot_be_meant(outside: Outside) -> None:
     scene = outside.scene
     scene.run("bundle", "save", "project", "-o", "-").failed(2, "to a file", hint="-o FILE")
@@ -344,6 +345,23 @@ def test_what_cannot_be_meant(outside: Outside) -> None:
         done.failed(2, "would be overwritten", hint="another file")
     assert (scene.root / "shop.bundle").read_bytes() == older
     scene.run("bundle", "load", "none").failed(4, "cannot read `none`", hint=None)
+    for name in ("none/x", "./none.d/x", "project/x:1", "registry.example/a b"):
+        scene.run("bundle", "load", name).failed(4, f"cannot read `{name}`", hint=None)
+    for verb, name in (("load", "registry.example/x"), ("list", "localhost/x:v1"), ("load", "127.0.0.1:1/x/y")):
+        scene.run("bundle", verb, name).failed(4, f"cannot read `{name}`", hint=f"is named `docker://{name}`")
+    for name in ("registry.example/x", "docker://registry.example/x"):
+        done = scene.run("bundle", "load", "shop.bundle", name)
+        done.failed(2, "several", hint=f"`ociassemble bundle load shop.bundle --to {name}`")
+    for words, said in (
+        (["project"], "project"),
+        (["."], "."),
+        (["--platform", "linux/arm64"], "--platform"),
+        (["--lockfile", "x.lock"], "--lockfile"),
+    ):
+        done = scene.run("bundle", "save", *words, "--wants", "bad.json", "-o", "x")
+        done.failed(2, f"`{said}` would not be looked at", hint=f"leave `{said}` away")
+    done = scene.run("bundle", "save", "--wants", "none.json", "-o", "x", OCIASSEMBLE_PLATFORM="linux/arm64")
+    done.failed(3, "none.json", hint="lock --missing")
     scene.run("bundle", "load", "shop.bundle", "open.bundle").failed(2, "several", hint="one after another")
     scene.run("bundle", "list", "project/main.py").failed(7, "no archive", hint=None)
     (scene.root / "bad.json").write_text('{"version": 1}')
