@@ -132,11 +132,31 @@ class Group(click.Group):
 
     command_class = Command
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"subcommand_metavar": "VERB ...", **kwargs})
 
-class LazyGroup(click.Group):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not self.has(args[0]) and not args[0].startswith("-"):
+            raise UnknownVerb(args[0], self.list_commands(ctx), ctx)
+        return super().resolve_command(ctx, args)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a verb of this name."""
+        return name in self.commands
+
+    def verbs(self) -> list[tuple[str, str]]:
+        """Every verb and its line of help."""
+        return [(name, command.get_short_help_str(100)) for name, command in self.commands.items()]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(self.verbs())
+
+
+class LazyGroup(Group):
     """The root: names and helps come from the table of verbs, modules are imported when used."""
-
-    command_class = Command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -149,17 +169,11 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, verb.attribute)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if ALIASES.get(name, name) not in VERBS and not name.startswith("-"):
-            raise UnknownVerb(name, tuple(VERBS), ctx)
-        return super().resolve_command(ctx, args)
+    def has(self, name: str) -> bool:
+        return ALIASES.get(name, name) in VERBS
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, verb.help) for name, verb in VERBS.items()])
+    def verbs(self) -> list[tuple[str, str]]:
+        return [(name, verb.help) for name, verb in VERBS.items()]
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
@@ -169,10 +183,11 @@ class LazyGroup(click.Group):
 
 
 class UnknownVerb(click.UsageError):
-    """A verb that is not in the table; `nearest` is the one that was probably meant, or ""."""
+    """A verb that a group does not have; `nearest` is the one that was probably meant, or ""."""
 
     def __init__(self, name: str, verbs: Sequence[str], ctx: click.Context) -> None:
-        super().__init__(f"there is no verb `{name}`", ctx)
+        above = "".join(f"{word} " for word in ctx.command_path.split()[1:])
+        super().__init__(f"there is no verb `{above}{name}`", ctx)
         import difflib
 
         self.nearest = next(iter(difflib.get_close_matches(name, verbs, 1)), "")
@@ -198,7 +213,6 @@ def _root() -> LazyGroup:
         "`ociassemble VERB --help` explains a verb.",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         no_args_is_help=True,
-        subcommand_metavar="VERB ...",
     )  # fmt: skip
 
 

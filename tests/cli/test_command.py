@@ -12,11 +12,21 @@ import click
 import pytest
 
 import ociassemble.cli
-from ociassemble.cli.command import Command, Globals, globals_of, root
+from ociassemble.cli.command import Command, Globals, Group, globals_of, root
 from ociassemble.cli.console import console
 from ociassemble.cli.verbs import VERBS, Verb
 
 Run = Callable[..., tuple[int, Globals, dict[str, Any]]]
+
+
+def is_group(name: str) -> bool:
+    return isinstance(root.get_command(click.Context(root), name), Group)
+
+
+def group_of(name: str) -> Group:
+    found = root.get_command(click.Context(root), name)
+    assert isinstance(found, Group)
+    return found
 
 
 @pytest.fixture
@@ -114,6 +124,24 @@ def test_a_wrong_verb(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean `ociassemble completion`?" in capsys.readouterr().err
     assert run("zzzzzzzz")[0] == 2
     assert "`ociassemble --help` shows" in capsys.readouterr().err
+
+
+@pytest.mark.spec("CLI-6")
+@pytest.mark.parametrize("group", [name for name in root.list_commands(click.Context(root)) if is_group(name)])
+def test_a_wrong_verb_of_a_verb(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    verbs = group_of(group).commands
+    for name in verbs:
+        wrong = name[:-1]
+        assert ociassemble.cli.main(["--offline", group, wrong]) == 2
+        err = capsys.readouterr().err
+        assert f"error: there is no verb `{group} {wrong}`\n" in err
+        assert f"hint: did you mean `ociassemble {group} {name}`?" in err
+    assert ociassemble.cli.main([group, "zzzzzzzz"]) == 2
+    assert f"hint: `ociassemble {group} --help` shows" in capsys.readouterr().err
+    assert ociassemble.cli.main([group, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"Usage: ociassemble {group} [OPTIONS] VERB ...") and "\nVerbs:\n" in out
+    assert all(f"\n  {name} " in out for name in verbs)
 
 
 @pytest.mark.spec("CLI-6")
