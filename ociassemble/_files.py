@@ -92,8 +92,11 @@ def _make(path: Path, mode: int, made: list[Path]) -> None:
         made.append(item)
 
 
-def private_directory(path: Path) -> None:
-    """Make `path` (0700, parents too) if missing; refuse one that others own, may write to, or could exchange."""
+def private_directory(path: Path, *below: str) -> None:
+    """Make `path` (0700, parents too) if missing; refuse one that others own, may write to, or could exchange.
+
+    The same holds for the folders `below` it that are there: it may have been open to others for a while.
+    """
     try:
         try:
             status = path.stat()
@@ -107,12 +110,20 @@ def private_directory(path: Path) -> None:
         raise translate(error, path, "create the folder") from error
     if not stat.S_ISDIR(status.st_mode):
         raise DestinationError(f"`{path}` is not a folder", hint="choose another --cache-dir")
+    _own(path, status)
+    if above.st_mode & 0o002 and not above.st_mode & stat.S_ISVTX:
+        raise _shared(path.parent)
+    for name in below:
+        with contextlib.suppress(OSError):  # not there: it will be made
+            _own(path / name, (path / name).stat())
+
+
+def _own(path: Path, status: os.stat_result) -> None:
+    """Refuse a folder that others own or may write to."""
     if status.st_uid != os.geteuid():
         raise DestinationError(f"the folder `{path}` belongs to another user", hint="choose another --cache-dir")
     if status.st_mode & 0o022:
         raise _shared(path)
-    if above.st_mode & 0o002 and not above.st_mode & stat.S_ISVTX:
-        raise _shared(path.parent)
 
 
 def _shared(path: Path) -> DestinationError:
@@ -120,18 +131,18 @@ def _shared(path: Path) -> DestinationError:
     return DestinationError(f"the folder `{path}` is writable by other users", hint=hint)
 
 
-def directory(path: Path) -> None:
+def directory(path: Path, mode: int = 0o777) -> None:
     """Make `path` and its parents if missing."""
     if not path.is_dir():
-        directories(path)
+        directories(path, mode=mode)
 
 
-def directories(*paths: Path) -> list[Path]:
+def directories(*paths: Path, mode: int = 0o777) -> list[Path]:
     """Make `paths` and their parents where they are missing; those that were, parents first."""
     made: list[Path] = []
     for path in paths:
         try:
-            _make(path, 0o777, made)
+            _make(path, mode, made)
         except OSError as error:
             remove_empty(made)
             raise translate(error, path, "create the folder") from error

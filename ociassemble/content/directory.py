@@ -33,6 +33,9 @@ from ociassemble.oci.digest import Digest
 FRESH = 3600  # seconds: so often, at most, is noted that something was used
 PART = ".part"  # the end of the name of a download that may be gone on with
 
+# What others could put there would be believed, or stand in our way.
+_FOLDERS = ("blobs", "blobs/sha256", "records", "refs", "partial", "leases", "trash")
+
 # Not the file that was written there: a link, a folder, what its owner may not read, or what the disk cannot read.
 _NO_FILE = (errno.ELOOP, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENXIO, errno.EIO)
 
@@ -42,7 +45,7 @@ class DirectoryStore:
 
     def __init__(self, root: Path) -> None:
         self._begin(root)
-        _files.private_directory(root)
+        _files.private_directory(root, *_FOLDERS)
 
     def _begin(self, root: Path) -> None:
         self.root = root
@@ -60,8 +63,8 @@ class DirectoryStore:
 
     def _to_write(self) -> Path:
         if not self._ready:
-            _files.directory(self.root / "blobs" / "sha256")
-            _files.directory(self._incoming)
+            _files.directory(self.root / "blobs" / "sha256", 0o700)
+            _files.directory(self._incoming, 0o700)
             _files.sweep(self._incoming, "", keep=PART)
             self._ready = True
         return self._incoming
@@ -168,7 +171,7 @@ class DirectoryStore:
         if self.record(kind, key) == value:
             return
         path, through = self.root / "records" / kind / key, self._to_write()
-        _files.directory(path.parent)
+        _files.directory(path.parent, 0o700)
         with _files.TemporaryFile(through) as temporary:
             temporary.write(seal(f"{kind}/{key}", value))
             put_in_place(temporary, path)
@@ -261,7 +264,7 @@ class DirectoryIngest:
             raise DigestMismatchError(f"expected {digest}, but the bytes have the digest {found}")
         path = self._store.path(found)
         if found.algorithm != "sha256":
-            _files.directory(path.parent)
+            _files.directory(path.parent, 0o700)
         put_in_place(self._file, path)
         self._store._bad.discard(found)
         return found, self._size

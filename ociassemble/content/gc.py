@@ -174,7 +174,7 @@ def _to_trash(root: Path, chosen: list[Item]) -> list[Item]:
                     gone.append(item)
             elif item.path.lstat().st_mtime == item.used:
                 there = trash / item.path.relative_to(root)
-                _files.directory(there.parent)
+                _files.directory(there.parent, 0o700)
                 _files.move(item.path, there)
                 gone.append(item)
     _close(trash)

@@ -64,7 +64,7 @@ def _opened(path: Path) -> int:
         return _files.lock_file(path)
     except DestinationError as error:
         if isinstance(error.__cause__, FileNotFoundError) and path.parent.parent.is_dir():
-            _files.directory(path.parent)
+            _files.directory(path.parent, 0o700)
         elif isinstance(error.__cause__, PermissionError | IsADirectoryError):
             _files.clear(path)
         else:

@@ -84,7 +84,7 @@ class PartialIngest:
         found = Digest(f"{self._digest.algorithm}:{self._hash.hexdigest()}")
         if found != self._digest:
             raise DigestMismatchError(f"expected {self._digest}, but the bytes have the digest {found}")
-        _files.directory(self._destination.parent)
+        _files.directory(self._destination.parent, 0o700)
         put_in_place(self._file, self._destination)
         self._committed = True
         with contextlib.suppress(DestinationError):

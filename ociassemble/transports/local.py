@@ -130,7 +130,7 @@ class LocalDestination:
 
     def publish(self, descriptor: Descriptor, raw: bytes) -> None:
         path = _ref_path(self._store, self._reference)
-        _files.directory(path.parent)
+        _files.directory(path.parent, 0o700)
         document = seal(path.name, _wire.dump(descriptor.bare().document()))
         with _files.TemporaryFile(self._store.scratch) as temporary:
             temporary.write(document)

@@ -33,7 +33,10 @@ def test_it_is_private_whatever_the_umask(root: Path) -> None:
         store.put_record("kind", "key", b"secret")
     finally:
         os.umask(before)
-    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+    folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
+    assert {"blobs/sha256", "leases", "partial", "records/kind"} <= {str(path.relative_to(root)) for path in folders}
+    DirectoryStore(root)
     assert stat.S_IMODE(store.path(digest).stat().st_mode) == 0o400
     assert stat.S_IMODE((root / "records/kind/key").stat().st_mode) == 0o600
 
@@ -45,6 +48,26 @@ def test_a_folder_others_may_write_to_is_refused(root: Path) -> None:
     with pytest.raises(DestinationError) as caught:
         DirectoryStore(root)
     assert "chmod" in (caught.value.hint or "")
+
+
+@pytest.mark.spec("STORE-1")
+@pytest.mark.parametrize("name", ["blobs", "blobs/sha256", "records", "refs", "partial", "leases", "trash"])
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777, None], ids=["group", "others", "all", "another's"])
+def test_what_was_open_to_others_for_a_while_is_refused(root: Path, name: str, mode: int | None) -> None:
+    DirectoryStore(root)
+    (root / name).mkdir(mode=0o700, parents=True)
+    DirectoryStore(root)
+    if mode is not None:
+        (root / name).chmod(mode)
+        says, hint = "is writable by other users", f"chmod go-w {root / name}"
+    else:
+        if os.geteuid() != 0:
+            pytest.skip("only root can give a folder away")
+        os.chown(root / name, 65534, -1)
+        says, hint = "belongs to another user", "--cache-dir"
+    with pytest.raises(DestinationError, match=says) as caught:
+        DirectoryStore(root)
+    assert f"`{root / name}`" in caught.value.message and hint in (caught.value.hint or "")
 
 
 def test_a_file_in_the_way_is_an_error_of_ours(root: Path) -> None:
