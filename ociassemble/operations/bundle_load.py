@@ -21,10 +21,11 @@ from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import DEFAULT_TAG, Reference
 from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.plan.strict import Invalid
-from ociassemble.session import Session
+from ociassemble.session import PushOfflineError, Session
 from ociassemble.transports import parts
 from ociassemble.transports.bundle import Bundle, BundleArchive, BundleFormatError, read_bundle, understood
 from ociassemble.transports.local import LocalDestination
+from ociassemble.transports.locate import locate
 from ociassemble.transports.protocols import Written
 from ociassemble.transports.remote import remember
 from ociassemble.transports.transfer import write
@@ -51,16 +52,28 @@ def load(session: Session, place: str, to: str = "") -> Loaded:
 
     `to` is a registry and a prefix, "registry.example/mirror". Raises `BundleFormatError`, `BundleIncompleteError`.
     """
+    to = to.rstrip("/")
+    if to:
+        _may_push(session, to)
     bundle = opened(session, place)
     root = _whole(bundle, place, session.store)
     if to:
-        return Loaded(bundle, tuple(_pushed(session, bundle, root, to.rstrip("/"))))
+        return Loaded(bundle, tuple(_pushed(session, bundle, root, to)))
     destination = LocalDestination(
         session.store, Reference.parse(f"localhost/bundles/{bundle.name}:{bundle.digest.short}")
     )
     done = write(root, destination, progress=session.progress, jobs=session.jobs)
     _remember(session, bundle)
     return Loaded(bundle, (done,))
+
+
+def _may_push(session: Session, to: str) -> None:
+    """Refuse a registry under `--offline` before anything is read (OFFLINE-3)."""
+    if session.options.offline and locate(f"{to}/bundles/any").transport == "registry":
+        raise PushOfflineError(
+            f"`--to {to}` is in a registry, and `--offline` forbids to ask one",
+            hint="run it without `--offline`; without `--to` the bundle is loaded into the store of this machine",
+        )
 
 
 def one_of(places: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from ociassemble.image.validate import validate_config, validate_node
 from ociassemble.oci import mediatype
 from ociassemble.oci.platform import Platform
 from ociassemble.progress import Progress
-from ociassemble.session import Session
+from ociassemble.session import PushOfflineError, Session
 from ociassemble.transports.layout import LayoutDestination
 from ociassemble.transports.local import hint_for
 from ociassemble.transports.locate import locate
@@ -72,7 +72,11 @@ def copy(session: Session, source: str, destinations: list[str], platform: str |
     def once() -> list[Written]:
         named = locate(source).reference
         names = (named._replace(digest=None),) if named is not None and named.tag else ()
-        places = [session.destination(text, names=names) for text in destinations]
+        try:
+            places = [session.destination(text, names=names) for text in destinations]
+        except PushOfflineError as error:
+            error.hint = f"run it without `--offline`; to carry it there, `ociassemble copy {source} oci-archive:FILE`"
+            raise
         node = read(session, source, platform)
         return write_all(node, places, progress=session.progress, jobs=session.transfers)
 

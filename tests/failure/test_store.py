@@ -373,15 +373,19 @@ def test_the_guard_against_sockets_works(scene: Scene) -> None:
     assert without_sockets(scene, "build", "project", "-b", f"{scene.serve().host}/base:v1").status == 99
 
 
-@pytest.mark.spec("FAIL-7")
+@pytest.mark.spec("FAIL-7", "OFFLINE-3")
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
         (["pull", "HOST/base:v1"], "run once without `--offline`"),
         (["ls", "HOST/base"], "run once without `--offline`"),
-        (["push", "localhost/x", "HOST/x:v1"], "write to `-o oci:DIR`"),
+        (["push", "localhost/x", "HOST/x:v1"], "`ociassemble copy local:localhost/x oci-archive:FILE`"),
+        (["copy", "oci:base:v1", "oci:outputs/y", "HOST/x"], "`ociassemble copy oci:base:v1 oci-archive:FILE`"),
+        (["build", "project", "-t", "HOST/x:v1", "--push"], "write to `-o oci:DIR`"),
+        (["base", "build", "distroless/static", "-t", "HOST/x:v1", "--push"], "write to `-o oci:DIR`"),
+        (["bundle", "load", "none", "--to", "HOST/x"], "without `--to`"),
     ],
-    ids=lambda given: given[0] if isinstance(given, list) else "",
+    ids=lambda given: " ".join(given[:2]) if isinstance(given, list) else "",
 )
 def test_other_verbs_offline(scene: Scene, words: list[str], hint: str) -> None:
     scene.files(main__py="")
