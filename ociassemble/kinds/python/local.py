@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ociassemble.formats import toml
@@ -20,7 +20,7 @@ class Reached(NamedTuple):
     folders: tuple[str, ...]  # every local package it knows
     used: tuple[str, ...]  # those that the application needs, itself among them
     wheels: tuple[str, ...] = ()
-    empty: bool = False  # whether it names no package at all
+    empty: bool = False  # whether no package at all is asked for
 
 
 def once(paths: Iterable[str]) -> tuple[str, ...]:
@@ -136,7 +136,9 @@ def in_poetry_lock(tree: ProjectTree, path: str) -> Reached:
         if source.get("type") in places and isinstance(source.get("url"), str):
             places[source["type"]].append(inside("", source["url"]))
     folders = once(places["directory"])
-    return Reached(folders, folders, present(tree, *places["file"]), len(folders) == len(packages))
+    names = {normalised(str(item.get("name"))) for item in packages}
+    empty = len(folders) == len(packages) and not _asks_for_more(tree, ("", *folders), names)
+    return Reached(folders, folders, present(tree, *places["file"]), empty)
 
 
 def in_uv_lock(tree: ProjectTree, path: str, package: str, groups: Iterable[str]) -> Reached:
@@ -159,7 +161,19 @@ def in_uv_lock(tree: ProjectTree, path: str, package: str, groups: Iterable[str]
         )
     reached = _reached(packages, start, tuple(groups))
     used = tuple(folders[name] for name in reached if name in folders)
-    return Reached(once(folders.values()), once(used), empty=all(name in folders for name in reached))
+    empty = all(name in folders for name in reached) and not _asks_for_more(tree, used, folders)
+    return Reached(once(folders.values()), once(used), empty=empty)
+
+
+def _asks_for_more(tree: ProjectTree, folders: Iterable[str], known: Container[str]) -> bool:
+    """Whether a pyproject.toml names packages that its lock, which has none but `known`, does not: it was outgrown."""
+    for folder in folders:
+        data = manifest.pyproject(tree, folder) or {}
+        asked = {required(text) for text in texts(table(data, "project").get("dependencies"))}
+        asked |= {normalised(name) for name in table(data, "tool", "poetry", "dependencies")} - {"python"}
+        if any(name not in known for name in asked):
+            return True
+    return False
 
 
 def _packages(tree: ProjectTree, path: str) -> list[Any]:

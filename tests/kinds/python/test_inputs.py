@@ -156,6 +156,43 @@ def test_a_workspace_member_reaches_only_what_it_needs(tmp_path: Path) -> None:
     assert "api, app, core, jobs" in (caught.value.hint or "")
 
 
+OUTGROWN = {
+    "poetry.lock": '[[package]]\nname = "Core-Lib"\nversion = "1"\nsource = {type = "directory", url = "core"}\n',
+    "uv.lock": """version = 1
+[[package]]
+name = "app"
+source = { virtual = "." }
+dependencies = [{ name = "core-lib" }]
+[[package]]
+name = "core-lib"
+source = { editable = "core" }
+""",
+}
+
+
+@pytest.mark.spec("LOCK-20", "LOCK-30")
+@pytest.mark.parametrize("lock", OUTGROWN)
+def test_a_lock_without_packages_may_be_older_than_the_project(lock: str, tmp_path: Path) -> None:
+    """It is no input where nothing is asked for; else it is, or what was added would be left out unseen."""
+    own = '[project]\nname = "app"\nversion = "1"\ndependencies = [{}]\n'
+    core = '[project]\nname = "core_lib"\nversion = "1"\n'
+    for number, (mine, theirs, asks) in enumerate(
+        (
+            ("", "", False),
+            ('"Core.Lib>=1"', "", False),
+            ('"Core.Lib>=1", "six"', "", True),
+            ('"core-lib"', 'dependencies = ["six>1"]\n', True),
+        )
+    ):
+        files = {lock: OUTGROWN[lock], "pyproject.toml": own.format(mine), "core/pyproject.toml": core + theirs}
+        found = request(tmp_path / str(number), dict(files))
+        assert (found is not None) is asks, (mine, theirs)
+    old = "[tool.poetry.dependencies]\npython = '^3.11'\n{}"
+    for text, asks in (("", False), ("six = '*'\n", True)):
+        files = {"poetry.lock": "package = []\n", "pyproject.toml": old.format(text)}
+        assert (request(tmp_path / f"old{asks}", dict(files)) is not None) is asks
+
+
 @pytest.mark.spec("PY-15")
 def test_names_of_own_wheels_are_provided(tmp_path: Path) -> None:
     tree = samples.project(tmp_path, {"requirements.txt": "flask\n"})
