@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from ociassemble.content.verify import VerifyingReader
+from ociassemble.content.verify import verified
 from ociassemble.oci.descriptor import Descriptor
 
 
@@ -24,8 +24,7 @@ class Blob:
 
     def open(self) -> BinaryIO:
         """The verified bytes, from the beginning."""
-        reader = VerifyingReader(self.source(), self.descriptor.digest, self.descriptor.size)
-        return io.BufferedReader(reader, 1 << 20)
+        return verified(self.source(), self.descriptor.digest, self.descriptor.size)
 
     def read(self) -> bytes:
         """All of a small blob."""

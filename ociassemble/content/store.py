@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
-from ociassemble.content.verify import VerifyingReader
+from ociassemble.content.verify import SizeMismatchError, VerifyingReader
 from ociassemble.errors import Error, IntegrityError, NotFoundError
 from ociassemble.oci.digest import Digest
 
@@ -115,6 +115,7 @@ class HealingReader(VerifyingReader):
     def __init__(self, source: BinaryIO, digest: Digest, discard: Callable[[Digest], object]) -> None:
         super().__init__(source, digest, None, f"the stored blob {digest}")
         self._discard = discard
+        self._announced: int | None = None
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         try:
@@ -123,12 +124,21 @@ class HealingReader(VerifyingReader):
             self._discard(self._digest)
             raise SpoiltError(self._digest) from error
 
+    def expect(self, digest: Digest, size: int) -> bool:
+        if digest != self._digest or self._read:
+            return False
+        self._announced = size
+        return True
+
     def _finish(self) -> None:
         try:
             super()._finish()
         except IntegrityError:
             self._discard(self._digest)
             raise SpoiltError(self._digest) from None
+        # The blob is what it should be: who announced another size of it is wrong.
+        if self._announced not in (None, self._read):
+            raise SizeMismatchError(f"the blob {self._digest} has {self._read} bytes, not {self._announced}")
 
 
 def healed(action: Callable[[], T], tell: Callable[[str], None]) -> T:
