@@ -58,7 +58,10 @@ def check(read: Callable[[str], bytes], primary: str, inputs: tuple[str, ...]) -
     for package in _tables(lock.get("package")):
         source, metadata = _table(package.get("source")), _table(package.get("metadata"))
         folder = next((source[key] for key in ("virtual", "editable", "directory") if key in source), None)
-        if not isinstance(folder, str) or "requires-dist" not in metadata:
+        if not isinstance(folder, str):
+            continue
+        # Nothing is repeated of a project that asked for nothing, and by the first versions of uv of none.
+        if "requires-dist" not in metadata and any(package.get(f"{kind}dependencies") for kind in ("", "optional-")):
             continue
         path = posixpath.normpath(posixpath.join(posixpath.dirname(primary), folder, "pyproject.toml"))
         if path in inputs:

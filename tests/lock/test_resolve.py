@@ -237,12 +237,11 @@ def test_a_uv_lock_of_a_workspace_is_exported_without_a_network_or_that_python(h
         ),
     ],
 )
+@pytest.mark.parametrize("said", ["[package.metadata]\nrequires-dist = []\n\n", ""], ids=["nothing", "no-word"])
 def test_a_uv_lock_that_does_not_know_a_change_is_refused(
-    host: Host, path: str, old: str, new: str, named: str
+    host: Host, path: str, old: str, new: str, named: str, said: str
 ) -> None:
-    lock = UV_LOCK.replace(
-        'editable = "libs/lib" }\n\n', 'editable = "libs/lib" }\n[package.metadata]\nrequires-dist = []\n\n'
-    )
+    lock = UV_LOCK.replace('editable = "libs/lib" }\n\n', f'editable = "libs/lib" }}\n{said}')
     files = {**WORKSPACE, "uv.lock": lock, path: WORKSPACE[path].replace(old, new)}
 
     with pytest.raises(UvLockStaleError) as caught:
