@@ -16,10 +16,21 @@ from ociassemble.errors import ProjectError
 from ociassemble.formats import toml
 from ociassemble.kinds.protocol import ResolveRequest
 from ociassemble.lock import poetry_graph
-from ociassemble.lock.poetry_graph import PoetryLockError, normalised, requirement, table, tables
+from ociassemble.lock.poetry_fields import (
+    LOCK,
+    PROJECT,
+    PoetryLockError,
+    marker,
+    name_of,
+    normalised,
+    table,
+    tables,
+    text,
+    texts,
+    wrong,
+)
+from ociassemble.lock.poetry_graph import requirement, settled
 
-_EXTRA = re.compile(r"""\bextra\s*(==|!=)\s*(["'])([^"']*)\2|(["'])([^"']*)\4\s*(==|!=)\s*extra\b""")
-_ALWAYS, _NEVER = 'python_version >= "2"', 'python_version < "2"'
 _POETRY = re.compile(rb"Poetry ([0-9]+)\.([0-9]+)")
 _LEGACY = ("dependencies", "source", "extras", "dev-dependencies")
 
@@ -52,18 +63,19 @@ def to_pylock(read: Callable[[str], bytes], request: ResolveRequest) -> str:
         wanted = list(_by_group(lock, groups, extras))
     else:
         wanted = [_Wanted(*item) for item in poetry_graph.reached(lock, project, groups, extras)]
-    python = requirement(str(table(lock, "metadata").get("python-versions") or ""))
-    text = 'lock-version = "1.0"\ncreated-by = "poetry"\n'
+    metadata = table(lock, "metadata", of=LOCK)
+    python = requirement(text(metadata, "python-versions", LOCK, ""))
+    head = 'lock-version = "1.0"\ncreated-by = "poetry"\n'
     if python:
-        text += f"requires-python = {_quoted(python)}\n"
-    files = table(lock, "metadata", "files")
-    return text + "packages = []\n" * (not wanted) + "".join(_entry(item, files) for item in wanted)
+        head += f"requires-python = {_quoted(python)}\n"
+    files = table(metadata, "files", of=LOCK)
+    return head + "packages = []\n" * (not wanted) + "".join(_entry(item, files) for item in wanted)
 
 
 def check(read: Callable[[str], bytes], primary: str) -> None:
     """Raise `PoetryLockStaleError` where the lock's content-hash is not that of the pyproject.toml (LOCK-30)."""
     lock, project = _document(read, primary), _document(read, "pyproject.toml")
-    said = table(lock, "metadata").get("content-hash")
+    said = table(lock, "metadata", of=LOCK).get("content-hash")
     hashes = [content_hash(project)]
     made = _POETRY.search(read(primary)[:200])
     if made is None or (int(made[1]), int(made[2])) < (2, 3):
@@ -81,10 +93,10 @@ def content_hash(project: Mapping[str, Any], *, groups: bool = True) -> str:
     asked = {
         key: value
         for key in ("requires-python", "dependencies", "optional-dependencies")
-        if (value := table(project, "project").get(key)) is not None
+        if (value := table(project, "project", of=PROJECT).get(key)) is not None
     }
-    listed = table(project, "dependency-groups") if groups else {}
-    own = table(project, "tool", "poetry")
+    listed = table(project, "dependency-groups", of=PROJECT) if groups else {}
+    own = table(project, "tool", "poetry", of=PROJECT)
     relevant: dict[str, Any] = {}
     for key in (*_LEGACY, "group"):
         if own.get(key) is not None or (key in _LEGACY and not asked and not listed):
@@ -101,34 +113,28 @@ def content_hash(project: Mapping[str, Any], *, groups: bool = True) -> str:
 
 
 def _by_group(lock: Mapping[str, Any], groups: Collection[str], extras: Collection[str]) -> Iterator[_Wanted]:
-    for package in tables(lock.get("package")):
-        markers, found = package.get("markers", ""), []
-        listed = package.get("groups")
-        for group in listed if isinstance(listed, list) else ():
-            if normalised(str(group)) in groups:
-                text = markers.get(group, "") if isinstance(markers, dict) else markers
-                found.append(_chosen(str(text), extras))
+    for package in tables(lock, "package", LOCK):
+        of, said = name_of(package), package.get("markers", "")
+        if "groups" not in package:
+            raise wrong("groups", of, "there")
+        found = []
+        for group in texts(package, "groups", of):
+            if normalised(group) in groups:
+                own = {"markers": said.get(group, "")} if isinstance(said, Mapping) else package
+                said_here = text(own, "markers", of, "")
+                found.append(marker(settled(said_here, extras), "markers", of))
         if found:
             yield _Wanted(package, "" if "" in found else " or ".join(f"({text})" for text in dict.fromkeys(found)))
 
 
-def _chosen(marker: str, extras: Collection[str]) -> str:
-    """The marker with what it says of extras settled."""
-
-    def settled(found: re.Match[str]) -> str:
-        same = (normalised(found[3] or found[5] or "") in extras) == ((found[1] or found[6]) == "==")
-        return _ALWAYS if same else _NEVER
-
-    return _EXTRA.sub(settled, marker)
-
-
 def _known(lock: Mapping[str, Any], project: Mapping[str, Any], request: ResolveRequest) -> None:
     """Raise where an extra or a group that was asked for is nowhere."""
-    own = table(project, "tool", "poetry")
-    groups = {*map(normalised, table(own, "group")), *map(normalised, table(project, "dependency-groups"))}
+    own = table(project, "tool", "poetry", of=PROJECT)
+    groups = {*table(own, "group", of=PROJECT), *table(project, "dependency-groups", of=PROJECT)}
+    groups = {normalised(name) for name in groups}
     groups |= {"dev"} if "dev-dependencies" in own else set()
     for kind, wanted, there in (
-        ("extra", request.extras, {normalised(name) for name in table(lock, "extras")}),
+        ("extra", request.extras, {normalised(name) for name in table(lock, "extras", of=LOCK)}),
         ("dependency group", request.groups, groups),
     ):
         missing = next((name for name in wanted if normalised(name) not in there), None)
@@ -139,39 +145,40 @@ def _known(lock: Mapping[str, Any], project: Mapping[str, Any], request: Resolve
 
 def _entry(item: _Wanted, files: Mapping[str, Any]) -> str:
     """One package in the form of a pylock.toml."""
-    package, source = item.package, table(item.package, "source")
-    name, version = package.get("name"), package.get("version")
-    if not isinstance(name, str) or not isinstance(version, str):
-        raise PoetryLockError("a package of the lock has no name or no version")
-    text = f"\n[[packages]]\nname = {_quoted(normalised(name))}\nversion = {_quoted(version)}\n"
+    package, of = item.package, name_of(item.package)
+    name, version, source = text(package, "name", of), text(package, "version", of), table(package, "source", of=of)
+    kind = text(source, "type", of, "legacy")
+    url = text(source, "url", of, "" if kind in ("legacy", "pypi") else None)
+    found = f"\n[[packages]]\nname = {_quoted(normalised(name))}\nversion = {_quoted(version)}\n"
     if item.marker:
-        text += f"marker = {_quoted(item.marker)}\n"
-    kind, url = source.get("type", "legacy"), str(source.get("url", ""))
+        found += f"marker = {_quoted(item.marker)}\n"
     if kind == "directory":
-        return text + f"directory = {{path = {_quoted(url)}}}\n"
+        return found + f"directory = {{path = {_quoted(url)}}}\n"
     if kind == "git":
-        commit = str(source.get("resolved_reference") or source.get("reference") or "")
-        return text + f'vcs = {{type = "git", url = {_quoted(url)}, commit-id = {_quoted(commit)}}}\n'
-    listed = [*tables(package.get("files")), *tables(files.get(name))]
+        commit = text(source, "resolved_reference", of, "") or text(source, "reference", of, "")
+        return found + f'vcs = {{type = "git", url = {_quoted(url)}, commit-id = {_quoted(commit)}}}\n'
+    if kind not in ("legacy", "pypi", "url", "file"):
+        raise wrong("source.type", of, f"a kind of place that is known: `{kind:.40}`")
+    listed = [*tables(package, "files", of), *tables(files, name, f"metadata.files in {LOCK}")]
     if not listed:
         raise PoetryLockError(f"`{name}` is locked without any file", hint="run `poetry lock`")
-    wheels = [entry for entry in listed if str(entry.get("file", "")).endswith(".whl")]
-    for entry in wheels or listed[:1]:
-        filename = str(entry.get("file", ""))
-        algorithm, _, value = str(entry.get("hash", "")).partition(":")
+    named = [(text(entry, "file", of), text(entry, "hash", of)) for entry in listed]
+    wheels = [entry for entry in named if entry[0].endswith(".whl")]
+    for filename, said in wheels or named[:1]:
+        algorithm, _, value = said.partition(":")
         place = "url" if kind == "url" else "path"
         where = url if kind in ("url", "file") else filename
-        text += "[[packages.wheels]]\n" if wheels else "[packages.sdist]\n"
-        text += f"name = {_quoted(filename)}\n{place} = {_quoted(where)}\n"
-        text += f"hashes = {{{_quoted(algorithm or 'none')} = {_quoted(value)}}}\n"
-    return text
+        found += "[[packages.wheels]]\n" if wheels else "[packages.sdist]\n"
+        found += f"name = {_quoted(filename)}\n{place} = {_quoted(where)}\n"
+        found += f"hashes = {{{_quoted(algorithm or 'none')} = {_quoted(value)}}}\n"
+    return found
 
 
 def _version(lock: Mapping[str, Any]) -> tuple[int, int]:
-    text = table(lock, "metadata").get("lock-version", "1.0")
-    found = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", str(text))
+    said = table(lock, "metadata", of=LOCK).get("lock-version", "1.0")
+    found = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", str(said))
     if found is None or int(found[1]) > 2:
-        raise PoetryLockError(f"lock-version {text!r:.40} of the poetry.lock is not known", hint="export a pylock.toml")
+        raise PoetryLockError(f"lock-version {said!r:.40} of the poetry.lock is not known", hint="export a pylock.toml")
     return int(found[1]), int(found[2])
 
 

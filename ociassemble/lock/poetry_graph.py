@@ -12,21 +12,30 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ociassemble.errors import ProjectError
+from ociassemble.lock.poetry_fields import (
+    LOCK,
+    PROJECT,
+    PoetryLockError,
+    marker,
+    name_of,
+    normalised,
+    table,
+    tables,
+    text,
+    texts,
+    wrong,
+)
 
 Ways = frozenset[frozenset[str]]  # any of these, all of whose markers hold; {{}} is always
 
 _ALWAYS: Ways = frozenset([frozenset()])
 _MAX_WAYS = 64
-_EXTRA = re.compile(r"""\s*(?:and\s+)?\bextra\s*==\s*(["'])([^"']*)\1(?:\s+and\b)?\s*""")
+_EXTRA = re.compile(r"""\bextra\s*(==|!=)\s*(["'])([^"']*)\2|(["'])([^"']*)\4\s*(==|!=)\s*extra\b""")
+_HOLDS, _FAILS = 'python_version >= "2"', 'python_version < "2"'
+# What poetry before 1.3 left out of its locks: they are there in any case.
+_UNSAFE = frozenset({"setuptools", "distribute", "pip", "wheel"})
 _NOT = {">=": "<", "<": ">=", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 _VERSION = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})*(?:(?:a|b|rc|\.dev|\.post)[0-9]{1,18})?", re.ASCII)
-
-
-class PoetryLockError(ProjectError):
-    """A poetry.lock that cannot be read."""
-
-    code = "project.poetry-lock"
 
 
 class _Edge(NamedTuple):
@@ -35,6 +44,8 @@ class _Edge(NamedTuple):
     marker: str
     extras: tuple[str, ...]
     extra: str  # the extra of the package it stands in, "" for none
+    optional: bool
+    of: str  # what names it, for errors
 
 
 def reached(
@@ -42,14 +53,21 @@ def reached(
 ) -> Iterator[tuple[Mapping[str, Any], str]]:
     """The packages that are needed, each with its marker; "" for always."""
     packages: dict[str, list[Mapping[str, Any]]] = {}
-    for package in tables(lock.get("package")):
-        packages.setdefault(normalised(str(package.get("name"))), []).append(package)
+    for package in tables(lock, "package", LOCK):
+        packages.setdefault(normalised(text(package, "name", f"a package of {LOCK}")), []).append(package)
     ways: dict[tuple[str, int, str], Ways] = {}
     todo: deque[tuple[str, int, str]] = deque()
 
     def reach(edge: _Edge, before: Ways) -> None:
-        after = _and(before, edge.marker)
-        for number, python in _versions(packages.get(edge.name, []), edge.constraint):
+        after, found = _and(before, edge.marker), _versions(packages.get(edge.name, []), edge)
+        # A lock leaves out what no marker of it can ever hold for.
+        if not found and not (edge.marker or edge.extra or edge.optional or edge.name in _UNSAFE):
+            raise PoetryLockError(
+                f"`{edge.name}` is in no fitting version in {LOCK}",
+                details=[f"`{edge.constraint:.80}` is wanted by {edge.of}"],
+                hint="run `poetry lock`",
+            )
+        for number, python in found:
             for extra in ("", *edge.extras):
                 node = (edge.name, number, extra)
                 merged = _or(ways.get(node, frozenset()), _and(after, python))
@@ -75,76 +93,103 @@ def reached(
 
 
 def _roots(project: Mapping[str, Any], groups: Collection[str], extras: Collection[str]) -> Iterator[_Edge]:
-    own = table(project, "tool", "poetry")
+    own = table(project, "tool", "poetry", of=PROJECT)
+    offered = table(own, "extras", of=PROJECT)
     chosen = {
-        normalised(str(name).split(" ")[0])
-        for extra, names in table(own, "extras").items()
-        if normalised(extra) in extras and isinstance(names, list)
-        for name in names
+        normalised(name.split(" ")[0])
+        for extra in offered
+        if normalised(extra) in extras
+        for name in texts(offered, extra, f"the extras of {PROJECT}")
     }
-    for edge, optional in _listed(table(own, "dependencies")):
-        if not optional or edge.name in chosen:
+    for edge in _listed(own, "dependencies", PROJECT):
+        if not edge.optional or edge.name in chosen:
             yield edge
-    others = {normalised(name): table(item, "dependencies") for name, item in table(own, "group").items()}
-    others.setdefault("dev", table(own, "dev-dependencies"))
-    for group, listed in others.items():
+    listed = table(own, "group", of=PROJECT)
+    named = {normalised(name): (table(listed, name, of=f"the groups of {PROJECT}"), "dependencies") for name in listed}
+    named.setdefault("dev", (own, "dev-dependencies"))
+    for group, (item, key) in named.items():
         if group in groups:
-            yield from (edge for edge, _ in _listed(listed))
+            yield from _listed(item, key, f"the group `{group}` of {PROJECT}")
 
 
 def _edges(package: Mapping[str, Any]) -> Iterator[_Edge]:
     """What a locked package depends on; of an optional dependency once for each extra that brings it."""
-    offered = table(package, "extras")
-    for edge, optional in _listed(table(package, "dependencies")):
-        found = _EXTRA.search(edge.marker)
-        if found is not None:
-            yield edge._replace(marker=_without(edge.marker), extra=normalised(found[2]))
-        elif optional:
-            for extra, names in offered.items():
-                listed = names if isinstance(names, list) else []
-                if edge.name in {normalised(re.split(r"[\s\[(;<>=!~]", str(name))[0]) for name in listed}:
-                    yield edge._replace(extra=normalised(extra))
+    of = name_of(package)
+    extras = table(package, "extras", of=of)
+    offered = {
+        normalised(extra): {normalised(re.split(r"[\s\[(;<>=!~]", name)[0]) for name in texts(extras, extra, of)}
+        for extra in extras
+    }
+    for edge in _listed(package, "dependencies", of):
+        said = {normalised(found[3] or found[5] or "") for found in _EXTRA.finditer(edge.marker)}
+        if "!=" in {found[1] or found[6] for found in _EXTRA.finditer(edge.marker)}:
+            said.add("")  # without any extra too
+        if said:
+            for extra in sorted(said):
+                yield edge._replace(marker=settled(edge.marker, {extra}), extra=extra)
+        elif edge.optional:
+            yield from (edge._replace(extra=extra) for extra, names in offered.items() if edge.name in names)
         else:
             yield edge
 
 
-def _without(marker: str) -> str:
-    """A marker without its `extra == "x"`, which poetry writes as one of those that must all hold."""
-    rest = _EXTRA.sub(" and ", marker)
-    return re.sub(r"^\s*and\s+|\s+and\s*$", "", rest).strip()
+def settled(said: str, extras: Collection[str]) -> str:
+    """The marker with what it says of extras settled; "" where that is all it says, and holds."""
+
+    def one(found: re.Match[str]) -> str:
+        same = (normalised(found[3] or found[5] or "") in extras) == ((found[1] or found[6]) == "==")
+        return _HOLDS if same else _FAILS
+
+    plain = _EXTRA.sub(one, said)
+    return "" if plain == _HOLDS else plain
 
 
-def _listed(listed: Mapping[str, Any]) -> Iterator[tuple[_Edge, bool]]:
-    """The entries of a table of dependencies, and whether each is optional."""
-    for name, value in listed.items():
+def _listed(data: Mapping[str, Any], key: str, of: str) -> Iterator[_Edge]:
+    """The entries of a table of dependencies."""
+    for name, value in table(data, key, of=of).items():
         if normalised(name) == "python":
             continue
-        for item in value if isinstance(value, list) else [value]:
-            entry = item if isinstance(item, Mapping) else {"version": item}
-            extras = entry.get("extras")
-            yield (
-                _Edge(
-                    normalised(name),
-                    str(entry.get("version", "*")),
-                    _marker(entry),
-                    tuple(normalised(str(extra)) for extra in extras) if isinstance(extras, list) else (),
-                    "",
-                ),
-                entry.get("optional") is True,
+        field = f"{key}.{name}"
+        for item in value if isinstance(value, list) and value else [value]:
+            entry = {"version": item} if isinstance(item, str) else item
+            if not isinstance(entry, Mapping):
+                raise wrong(field, of, "a dependency")
+            here, optional = f"`{field:.80}` of {of}", entry.get("optional", False)
+            if not isinstance(optional, bool):
+                raise wrong("optional", here, "true or false")
+            yield _Edge(
+                normalised(name),
+                text(entry, "version", here, "*"),
+                _marker(entry, here),
+                tuple(map(normalised, texts(entry, "extras", here))),
+                "",
+                optional,
+                of,
             )
 
 
-def _marker(entry: Mapping[str, Any]) -> str:
-    parts = [str(entry["markers"])] if entry.get("markers") else []
-    if entry.get("platform"):
-        parts.append(f'sys_platform == "{entry["platform"]}"')
-    if entry.get("python"):
-        some = [
-            " and ".join(f"python_full_version {_compared(one)}" for one in requirement(part).split(",") if one)
-            for part in str(entry["python"]).split("||")
-        ]
-        parts.append(" or ".join(f"({text})" for text in some if text))
+def _marker(entry: Mapping[str, Any], of: str) -> str:
+    said = text(entry, "markers", of, "")
+    marker(settled(said, ()), "markers", of)
+    parts = [said] if said else []
+    if platform := text(entry, "platform", of, ""):
+        parts.append(marker(f'sys_platform == "{platform}"', "platform", of))
+    if python := _pythons(text(entry, "python", of, ""), of):
+        parts.append(python)
     return " and ".join(f"({part})" for part in parts) if len(parts) > 1 else "".join(parts)
+
+
+def _pythons(said: str, of: str) -> str:
+    """A constraint on Python as a marker; "" for any."""
+    found = []
+    for part in said.split("||") if said else ():
+        plain = requirement(part)
+        if not plain:
+            if part.strip() not in ("", "*"):
+                raise wrong("python", of, f"a constraint: `{said:.60}`")
+            return ""
+        found.append(" and ".join(f"python_full_version {_compared(one)}" for one in plain.split(",")))
+    return marker(" or ".join(f"({one})" for one in found), "python", of)
 
 
 def _compared(clause: str) -> str:
@@ -184,35 +229,37 @@ def _next(version: str, *, caret: bool) -> str:
     return ".".join(map(str, [*numbers[:place], numbers[place] + 1]))
 
 
-def _versions(packages: list[Mapping[str, Any]], constraint: str) -> Iterator[tuple[int, str]]:
-    """Which of the versions a package is locked in a constraint means, each with a marker about Python.
+def _versions(packages: list[Mapping[str, Any]], edge: _Edge) -> list[tuple[int, str]]:
+    """Which of the versions a package is locked in an edge means, each with a marker about Python.
 
-    Of several that satisfy it, the newest that is for the Python at hand.
+    Of several that satisfy its constraint, the newest that is for the Python at hand.
     """
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.version import InvalidVersion, Version
 
     if len(packages) < 2:
-        yield from ((number, "") for number in range(len(packages)))
-        return
+        return [(number, "") for number in range(len(packages))]
     try:
-        sets = [SpecifierSet(requirement(part)) for part in constraint.split("||")]
-        versions = [Version(str(package.get("version"))) for package in packages]
-        fitting = [
-            number
-            for number, version in enumerate(versions)
-            if any(one.contains(version, prereleases=True) for one in sets)
-        ]
-    except (InvalidSpecifier, InvalidVersion, ValueError) as error:
-        raise PoetryLockError(f"not a constraint: `{constraint:.80}`") from error
+        sets = [SpecifierSet(requirement(part)) for part in edge.constraint.split("||")]
+    except (InvalidSpecifier, ValueError) as error:
+        raise wrong(edge.name, edge.of, f"a constraint: `{edge.constraint:.80}`") from error
+    try:
+        versions = [Version(text(package, "version", name_of(package))) for package in packages]
+    except (InvalidVersion, ValueError) as error:
+        raise wrong("version", f"`{edge.name}` in {LOCK}", "a version") from error
+    fitting = [
+        number for number, one in enumerate(versions) if any(item.contains(one, prereleases=True) for item in sets)
+    ]
+    found: list[tuple[int, str]] = []
     newer: list[str] = []  # each: that Python is none of a newer version's
     for number in sorted(fitting, key=lambda one: versions[one], reverse=True):
-        said = str(packages[number].get("python-versions", "*"))
+        said = text(packages[number], "python-versions", name_of(packages[number]), "*")
         clauses = [_compared(one) for one in requirement(said).split(",") if one]
-        yield number, " and ".join(f"({text})" for text in (*newer, *map(_python, clauses)))
+        found.append((number, " and ".join(f"({text})" for text in (*newer, *map(_python, clauses)))))
         if not clauses:
-            return
+            break
         newer.append(" or ".join(_python(_not(clause)) for clause in clauses))
+    return found
 
 
 def _not(clause: str) -> str:
@@ -242,22 +289,3 @@ def _text(ways: Ways) -> str:
     if frozenset() in ways:
         return ""
     return " or ".join(sorted(" and ".join(f"({marker})" for marker in sorted(way)) for way in ways))
-
-
-def normalised(name: str) -> str:
-    """A name as Python's index compares them."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def table(data: Any, *keys: str) -> Mapping[str, Any]:
-    """A nested table; an empty one where it is missing or something else."""
-    for key in keys:
-        data = data.get(key) if isinstance(data, Mapping) else None
-    return data if isinstance(data, Mapping) else {}
-
-
-def tables(value: Any) -> Iterator[Mapping[str, Any]]:
-    """The tables of a list."""
-    for item in value if isinstance(value, list) else ():
-        if isinstance(item, Mapping):
-            yield item

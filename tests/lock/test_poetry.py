@@ -17,7 +17,8 @@ from ociassemble.kinds.protocol import ResolveRequest
 from ociassemble.kinds.python.select import parse
 from ociassemble.lock import drift, poetry
 from ociassemble.lock.poetry import PoetryLockStaleError, content_hash
-from ociassemble.lock.poetry_graph import PoetryLockError, requirement
+from ociassemble.lock.poetry_fields import PoetryLockError
+from ociassemble.lock.poetry_graph import requirement
 
 HASH = "a" * 64
 NEW = """
