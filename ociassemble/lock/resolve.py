@@ -15,7 +15,7 @@ from ociassemble.lock import drift
 from ociassemble.lock import uv as uv_tool
 from ociassemble.lock.uv import BuildForbiddenError
 from ociassemble.net.trust import Trust
-from ociassemble.plan.locked_base import PATH
+from ociassemble.plan.artifacts import PATH
 from ociassemble.progress import Progress
 from ociassemble.sources.index_settings import IndexSettings
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from ociassemble.oci.digest import Digest
+
+# The name of a file, and nothing else: no path, no control characters.
+FILE_NAME = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]{1,255}")
+# A relative path without `.`, `..` or empty parts.
+PATH = re.compile(r"(?!/)(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+(?:/(?!\Z)|\Z))+")
 
 
 class ArtifactRef(NamedTuple):

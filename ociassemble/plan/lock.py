@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from ociassemble.errors import FormatError, ProjectError
 from ociassemble.oci import _wire
 from ociassemble.oci.digest import Digest
+from ociassemble.plan.artifacts import PATH
 from ociassemble.plan.filename import FILENAME as FILENAME
 from ociassemble.plan.locked import LockedFacts, LockedLayer, LockedPackage, Verdict
-from ociassemble.plan.locked_base import PATH, DebianBase, RegistryBase, base_document, read_base
+from ociassemble.plan.locked_base import DebianBase, RegistryBase, base_document, read_base
 from ociassemble.plan.plan import ASSEMBLY_VERSION
 from ociassemble.plan.strict import Invalid, Object, as_digest, as_text
 

@@ -10,10 +10,9 @@ from typing import Any, Literal, NamedTuple, cast
 from ociassemble.oci.config import ImageConfig
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
-from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.artifacts import FILE_NAME, ArtifactRef
 from ociassemble.plan.facts import BaseFacts, NodeFacts, PythonFacts
 from ociassemble.plan.layout import Layout
-from ociassemble.plan.locked_base import FILENAME
 from ociassemble.plan.started import Started
 from ociassemble.plan.strict import Invalid, Object
 
@@ -125,7 +124,7 @@ class LockedPackage(NamedTuple):
             artifact = ArtifactRef(
                 source.sha256("sha256"),
                 source.integer("size"),
-                source.matching("filename", FILENAME, "a file name"),
+                source.matching("filename", FILE_NAME, "a file name"),
             )
             return cls(source.text("name"), source.text("version"), artifact)
 

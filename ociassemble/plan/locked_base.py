@@ -9,14 +9,11 @@ import re
 from typing import Any, NamedTuple
 
 from ociassemble.oci.digest import Digest
-from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.artifacts import FILE_NAME, PATH, ArtifactRef
 from ociassemble.plan.release import Release
 from ociassemble.plan.strict import Invalid, Object
 
-FILENAME = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]+")
-_REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-][a-z0-9]+)*")
-# A relative path without `.`, `..` or empty parts.
-PATH = re.compile(r"(?!/)(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+(?:/(?!\Z)|\Z))+")
+REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-][a-z0-9]+)*")
 
 
 class BaseLayer(NamedTuple):
@@ -85,7 +82,7 @@ class DebianPackage(NamedTuple):
             return cls(
                 source.text("name"),
                 source.text("version"),
-                source.matching("archive", FILENAME, "the name of an archive"),
+                source.matching("archive", FILE_NAME, "the name of an archive"),
                 source.matching("filename", PATH, "a path below the archive's root"),
                 source.sha256("sha256"),
                 source.integer("size"),
@@ -135,7 +132,7 @@ def read_base(value: Any, path: str) -> RegistryBase | DebianBase:
         layers = tuple(BaseLayer.read(item, where) for item, where in source.items("layers"))
         if kind == "registry":
             there = source.has("repository")
-            repository = source.matching("repository", _REPOSITORY, "a repository without its host") if there else ""
+            repository = source.matching("repository", REPOSITORY, "a repository without its host") if there else ""
             return RegistryBase(*manifest, layers, repository)
         if kind == "debian":
             packages = tuple(DebianPackage.read(item, where) for item, where in source.items("packages"))

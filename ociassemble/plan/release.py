@@ -11,7 +11,7 @@ import re
 from typing import Any, Literal, NamedTuple, cast
 
 from ociassemble.oci.digest import Digest
-from ociassemble.plan.artifacts import ArtifactRef
+from ociassemble.plan.artifacts import PATH, ArtifactRef
 from ociassemble.plan.plan import ArchiveFile, ArchiveSource
 from ociassemble.plan.strict import Invalid, Object
 
@@ -21,7 +21,6 @@ Place = Literal["upstream", "npm"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]*", re.ASCII)
-_RELATIVE = re.compile(r"(?!/)(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+(?:/(?!\Z)|\Z))+")
 _ABSOLUTE = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+)+")
 _MODE = re.compile(r"[01][0-7]{3}", re.ASCII)  # no set-id bits
 
@@ -49,7 +48,7 @@ class ReleaseArchive(NamedTuple):
             if place not in ("upstream", "npm"):
                 raise Invalid(f"`{source.at('source')}` is neither upstream nor npm")
             size = source.integer("size") if source.has("size") else UNKNOWN
-            filename = source.matching("filename", _RELATIVE, "a relative path")
+            filename = source.matching("filename", PATH, "a relative path")
             return cls(cast(Place, place), filename, source.sha256("sha256"), size)
 
 
@@ -106,7 +105,7 @@ def _file_document(item: ArchiveFile) -> dict[str, Any]:
 def _file(value: Any, path: str) -> ArchiveFile:
     with Object(value, path) as source:
         return ArchiveFile(
-            inside=source.matching("inside", _RELATIVE, "a path in an archive"),
+            inside=source.matching("inside", PATH, "a path in an archive"),
             path=source.matching("path", _ABSOLUTE, "an absolute path"),
             digest=source.sha256("sha256"),
             size=source.integer("size"),

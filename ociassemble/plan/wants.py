@@ -14,16 +14,14 @@ from typing import Any, Literal, NamedTuple, cast
 
 from ociassemble.errors import FormatError, ProjectError
 from ociassemble.oci import _wire
-from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.locked_base import PATH, BaseLayer, DebianPackage, RegistryBase
+from ociassemble.plan.artifacts import FILE_NAME, PATH, ArtifactRef
+from ociassemble.plan.locked_base import REPOSITORY, BaseLayer, DebianPackage, RegistryBase
 from ociassemble.plan.release import Release
 from ociassemble.plan.strict import Invalid, Object
 
 VERSION = 1
 Kind = Literal["wheel", "npm", "modules", "debian"]
 KINDS = ("wheel", "npm", "modules", "debian")
-_FILENAME = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]+")
-_REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-][a-z0-9]+)*", re.ASCII)
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 
@@ -65,9 +63,9 @@ class Want(NamedTuple):
             artifact = ArtifactRef(
                 source.sha256("sha256"),
                 source.integer("size"),
-                source.matching("filename", _FILENAME, "a file name"),
+                source.matching("filename", FILE_NAME, "a file name"),
             )
-            archive = source.matching("archive", _FILENAME, "the name of an archive") if kind == "debian" else ""
+            archive = source.matching("archive", FILE_NAME, "the name of an archive") if kind == "debian" else ""
             place = source.matching("path", PATH, "a path below the archive's root") if kind == "debian" else ""
             return cls(cast(Kind, kind), source.text("name"), source.text("version"), artifact, archive, place)
 
@@ -152,7 +150,7 @@ def _read_pin(value: Any, path: str) -> RegistryBase | None:
         return None
     with Object(value, path) as source:
         there = source.has("repository")
-        repository = source.matching("repository", _REPOSITORY, "a repository without its host") if there else ""
+        repository = source.matching("repository", REPOSITORY, "a repository without its host") if there else ""
         layers: tuple[BaseLayer, ...] = ()
         return RegistryBase(
             source.digest("digest"), source.integer("size"), source.text("media-type"), layers, repository

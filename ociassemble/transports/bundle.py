@@ -21,6 +21,7 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.index import Index
 from ociassemble.oci.manifest import Manifest
 from ociassemble.oci.reference import Reference
+from ociassemble.plan.artifacts import FILE_NAME
 from ociassemble.transports import parts
 from ociassemble.transports.layout_reader import LayoutMissingError, LayoutReader
 from ociassemble.transports.members import Archive
@@ -50,7 +51,6 @@ MEDIA_TYPES: Mapping[str, str] = {
     "index": mediatype.OCI_INDEX,
 }
 _PLAIN = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*", re.ASCII)
-_FILENAME = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]{1,255}")
 
 
 class BundleFormatError(FormatError):
@@ -174,7 +174,7 @@ def _files_of(node: Node, kind: Kind, where: str) -> Iterator[File]:
     titles = set()
     for layer in manifest.layers:
         title = layer.annotations.get(TITLE, "")
-        if not _FILENAME.fullmatch(title) or title in titles:
+        if not FILE_NAME.fullmatch(title) or title in titles:
             raise BundleFormatError(f"`{where}`: a file has no name of its own: {title!r:.120}")
         titles.add(title)
         yield _file(layer, kind, title)
