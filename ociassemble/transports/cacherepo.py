@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.blob import Blob
 from ociassemble.content.codec import Codec
 from ociassemble.content.store import Store
+from ociassemble.content.writer import CompressingWriter
 from ociassemble.errors import FormatError, NotFoundError
 from ociassemble.image.contents import VERSION
 from ociassemble.image.image import Layer
@@ -127,11 +129,8 @@ def tag_of(key: Digest, codec: Codec) -> str:
 
 def _gzip(data: bytes) -> bytes:
     """The same bytes for the same data, as in layers."""
-    codec = compress.codec("gzip")
-    encoder = compress.encoder(codec)
-    pieces = [data[start : start + codec.block] for start in range(0, len(data), codec.block)] or [b""]
-    found = [encoder.start()]
-    for number, piece in enumerate(pieces):
-        found.append(encoder.encode(piece, pieces[number - 1] if number else b"", number == len(pieces) - 1))
-        encoder.passed(piece)
-    return b"".join((*found, encoder.finish()))
+    found: list[bytes] = []
+    with CompressingWriter(found.append, compress.codec("gzip"), cores=Cores(1)) as writer:
+        writer.write(data)
+        writer.finish()
+    return b"".join(found)
