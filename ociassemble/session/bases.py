@@ -10,7 +10,7 @@ from ociassemble.oci.digest import Digest
 from ociassemble.plan.lock import Lock
 from ociassemble.project.settings import Settings
 from ociassemble.session import Session
-from ociassemble.session.cache import base_layers
+from ociassemble.session.cache import Caches
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.supplies import Supplies
 from ociassemble.transports.protocols import Source
@@ -57,5 +57,5 @@ def assembler(session: Session, request: BuildRequest, settings: Settings) -> De
         jobs=session.jobs,
         transfers=session.transfers,
         progress=session.progress,
-        elsewhere=base_layers(session, request, settings),
+        elsewhere=Caches(session, request, settings).base_layers(),
     )

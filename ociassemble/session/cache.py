@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ociassemble.errors import Error, UsageError
 from ociassemble.layer.build import BuiltLayer, find_layer
@@ -13,6 +13,7 @@ from ociassemble.layer.key import layer_key
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.created import rfc3339
+from ociassemble.session.inputs import codec_of
 from ociassemble.transports.locate import locate
 
 if TYPE_CHECKING:
@@ -31,140 +32,156 @@ if TYPE_CHECKING:
     from ociassemble.transports.repository import Repository, Tag
 
 
-def elsewhere(
-    session: Session,
-    request: BuildRequest,
-    settings: Settings,
-    lock: Lock | None,
-    target: Target,
-    codec: Callable[[LayerPlan], Codec],
-) -> Callable[[Sequence[LayerPlan]], Sequence[BuiltLayer | None]]:
-    """What finds layers that the store does not have, by key and codec. Raises `UsageError` for what is no place."""
-    _references(settings.cache_from, "--cache-from")  # also where nothing will be looked for
-    if settings.cache_repo:
-        cache_reference(settings.cache_repo)
+class Caches(NamedTuple):
+    """The places that one build may have finished layers of, and those that it brings them to."""
 
-    def find(plans: Sequence[LayerPlan]) -> Sequence[BuiltLayer | None]:
-        offline = session.options.offline or not request.believe
-        tags = [session.pushed(reference).tag for reference in _pushed(request)] if not offline else []
-        froms = _references(settings.cache_from, "--cache-from") if not offline else ()
-        locked = lock.platforms[str(target.plan.platform)] if lock is not None else None
-        if locked is None and not tags and not froms and (offline or not settings.cache_repo):
-            return [None] * len(plans)
-        from ociassemble.transports.layercache import LayerCache, Wanted
+    session: Session
+    request: BuildRequest
+    settings: Settings
+
+    def elsewhere(
+        self, lock: Lock | None, target: Target
+    ) -> Callable[[Sequence[LayerPlan]], Sequence[BuiltLayer | None]]:
+        """What finds layers the store does not have, by key and codec. Raises `UsageError` for what is no place."""
+        session = self.session
+        self._froms()  # also where nothing will be looked for
+        if self.settings.cache_repo:
+            cache_reference(self.settings.cache_repo)
+
+        def find(plans: Sequence[LayerPlan]) -> Sequence[BuiltLayer | None]:
+            offline = not self._asking
+            tags = self._tags()
+            locked = lock.platforms[str(target.plan.platform)] if lock is not None else None
+            if locked is None and not tags and (offline or not self.settings.cache_repo):
+                return [None] * len(plans)
+            from ociassemble.transports.layercache import LayerCache, Wanted
+
+            def wanted(plan: LayerPlan) -> Wanted | None:
+                key = layer_key(plan)
+                found = locked.layer(key) if locked is not None else None
+                if plan.role == "application":
+                    return None  # its files are at hand
+                if locked is not None and found is None and locked.base is not None:
+                    return None  # where there is a lock, nobody else says what is in an image
+                return Wanted(plan.title, key, self._codec(plan), found)
+
+            def known(digest: Digest) -> Iterator[Repository]:
+                for host in dict.fromkeys(reference.host for reference in self._pushed()) if not offline else ():
+                    for name in session.locations.of(digest, host):
+                        with suppress(Error):
+                            yield session.repository(Reference.parse(f"{host}/{name}"))
+
+            cache = LayerCache(
+                tags=tags,
+                known=known,
+                records=self._records() if not offline else None,
+                store=session.store,
+                distrusted=session.distrusted,
+                progress=session.progress,
+                jobs=session.transfers,
+            )
+            asked = [wanted(plan) for plan in plans]
+            found = iter(cache.find([item for item in asked if item is not None], target.plan.platform))
+            return [None if item is None else next(found) for item in asked]
+
+        return find
+
+    def base_layers(self) -> Callable[[Descriptor, Platform], Blob | None]:
+        """What finds the layers of a locked base in the images that are replaced, or that `--cache-from` names.
+
+        The lock says which bytes are wanted; a place that fails is passed over, and told when layers are looked for.
+        """
+        tags = self._tags() if self.request.use_cache else []
+        broken: list[Tag] = []
+
+        def find(wanted: Descriptor, platform: Platform) -> Blob | None:
+            for tag in tags:
+                try:
+                    manifest = tag.manifest(platform) if tag not in broken else None
+                except Error:
+                    broken.append(tag)
+                    continue
+                for layer in manifest.layers if manifest is not None else ():
+                    if (layer.digest, layer.size) == (wanted.digest, wanted.size) and not layer.urls:
+                        return tag.repository.client.blob(tag.repository.reference, layer.bare())
+            return None
+
+        return find
+
+    def share(self, plan: Planned) -> None:
+        """Record the layers of a finished build in `--cache-repo`, where it pushes; what goes wrong is told."""
+        session, records = self.session, self._records()
+        if records is None or not self.request.push or not self.request.use_cache:
+            return
+        from ociassemble import _pool
+
+        def made_here(layer: LayerPlan, built: BuiltLayer) -> bool:
+            # What the lock of one application calls so is not for others to believe.
+            found = find_layer(layer, self._codec(layer), session.store)
+            return found is not None and found.layer.descriptor == built.layer.descriptor
+
+        layers = {
+            (layer_key(layer), built.codec): (layer, built)
+            for target in plan.targets
+            for layer, built in zip(target.plan.layers, target.layers, strict=True)
+            if layer.role != "application" and built.origin in ("built", "store") and made_here(layer, built)
+        }
+        created = rfc3339(int(time.time()))
+
+        def keep(item: tuple[LayerPlan, BuiltLayer]) -> bool:
+            layer, built = item
+            return records.keep(layer_key(layer), self._codec(layer), built.layer, session.store, created)
+
+        try:
+            written = sum(_pool.each(keep, layers.values(), jobs=session.transfers))
+        except Error as error:
+            session.progress.warn(f"layers could not be recorded in `{records.name}`: {error}")
+            return
+        if written:
+            session.progress.info(f"{written} finished layer{'' if written == 1 else 's'} recorded in `{records.name}`")
+
+    def offers(self) -> Callable[[BuiltLayer], None]:
+        """What begins to bring a finished layer to the registries of a build."""
+        destinations = [self.session.pushed(reference) for reference in self._pushed()]
+
+        def offer(built: BuiltLayer) -> None:
+            for destination in destinations:
+                destination.offer(built.layer.blob)
+
+        return offer
+
+    # --- which ---
+
+    @property
+    def _asking(self) -> bool:
+        """Whether registries may be asked for layers, and are believed."""
+        return self.request.believe and not self.session.options.offline
+
+    def _tags(self) -> list[Tag]:
+        """The images that are replaced, and those of `--cache-from`."""
+        if not self._asking:
+            return []
         from ociassemble.transports.repository import Tag
 
-        def wanted(plan: LayerPlan) -> Wanted | None:
-            key = layer_key(plan)
-            found = locked.layer(key) if locked is not None else None
-            if plan.role == "application":
-                return None  # its files are at hand
-            if locked is not None and found is None and locked.base is not None:
-                return None  # where there is a lock, nobody else says what is in an image
-            return Wanted(plan.title, key, codec(plan), found)
+        session = self.session
+        return [
+            *(session.pushed(reference).tag for reference in self._pushed()),
+            *(Tag(session.repository(item), item, session.store, ours=False) for item in self._froms()),
+        ]
 
-        def known(digest: Digest) -> Iterator[Repository]:
-            for host in dict.fromkeys(reference.host for reference in _pushed(request)) if not offline else ():
-                for name in session.locations.of(digest, host):
-                    with suppress(Error):
-                        yield session.repository(Reference.parse(f"{host}/{name}"))
+    def _froms(self) -> tuple[Reference, ...]:
+        return _references(self.settings.cache_from, "--cache-from")
 
-        tags += [Tag(session.repository(item), item, session.store, ours=False) for item in froms]
-        cache = LayerCache(
-            tags=tags,
-            known=known,
-            records=_records(session, settings) if not offline else None,
-            store=session.store,
-            distrusted=session.distrusted,
-            progress=session.progress,
-            jobs=session.transfers,
-        )
-        asked = [wanted(plan) for plan in plans]
-        found = iter(cache.find([item for item in asked if item is not None], target.plan.platform))
-        return [None if item is None else next(found) for item in asked]
+    def _pushed(self) -> tuple[Reference, ...]:
+        return tuple(dict.fromkeys(_references(self.request.tags, "-t"))) if self.request.push else ()
 
-    return find
+    def _records(self) -> CacheRepository | None:
+        if not self.settings.cache_repo:
+            return None
+        return self.session.records(cache_reference(self.settings.cache_repo))
 
-
-def base_layers(
-    session: Session, request: BuildRequest, settings: Settings
-) -> Callable[[Descriptor, Platform], Blob | None]:
-    """What finds the layers of a locked base in the images that are replaced, or that `--cache-from` names.
-
-    The lock says which bytes are wanted; a place that fails is passed over, and told when layers are looked for.
-    """
-    tags: list[Tag] = []
-    if request.use_cache and request.believe and not session.options.offline:
-        from ociassemble.transports.repository import Tag
-
-        tags += [session.pushed(reference).tag for reference in _pushed(request)]
-        froms = _references(settings.cache_from, "--cache-from")
-        tags += [Tag(session.repository(item), item, session.store, ours=False) for item in froms]
-    broken: list[Tag] = []
-
-    def find(wanted: Descriptor, platform: Platform) -> Blob | None:
-        for tag in tags:
-            try:
-                manifest = tag.manifest(platform) if tag not in broken else None
-            except Error:
-                broken.append(tag)
-                continue
-            for layer in manifest.layers if manifest is not None else ():
-                if (layer.digest, layer.size) == (wanted.digest, wanted.size) and not layer.urls:
-                    return tag.repository.client.blob(tag.repository.reference, layer.bare())
-        return None
-
-    return find
-
-
-def share(session: Session, request: BuildRequest, plan: Planned, codec: Callable[[LayerPlan], Codec]) -> None:
-    """Record the layers of a finished build in `--cache-repo`, where it pushes; what goes wrong is told."""
-    records = _records(session, plan.application.settings)
-    if records is None or not request.push or not request.use_cache:
-        return
-    from ociassemble import _pool
-
-    def made_here(layer: LayerPlan, built: BuiltLayer) -> bool:
-        # What the lock of one application calls so is not for others to believe.
-        found = find_layer(layer, codec(layer), session.store)
-        return found is not None and found.layer.descriptor == built.layer.descriptor
-
-    layers = {
-        (layer_key(layer), built.codec): (layer, built)
-        for target in plan.targets
-        for layer, built in zip(target.plan.layers, target.layers, strict=True)
-        if layer.role != "application" and built.origin in ("built", "store") and made_here(layer, built)
-    }
-    created = rfc3339(int(time.time()))
-
-    def keep(item: tuple[LayerPlan, BuiltLayer]) -> bool:
-        layer, built = item
-        return records.keep(layer_key(layer), codec(layer), built.layer, session.store, created)
-
-    try:
-        written = sum(_pool.each(keep, layers.values(), jobs=session.transfers))
-    except Error as error:
-        session.progress.warn(f"layers could not be recorded in `{records.name}`: {error}")
-        return
-    if written:
-        session.progress.info(f"{written} finished layer{'' if written == 1 else 's'} recorded in `{records.name}`")
-
-
-def offers(session: Session, request: BuildRequest) -> Callable[[BuiltLayer], None]:
-    """What begins to bring a finished layer to the registries of a build."""
-    destinations = [session.pushed(reference) for reference in _pushed(request)]
-
-    def offer(built: BuiltLayer) -> None:
-        for destination in destinations:
-            destination.offer(built.layer.blob)
-
-    return offer
-
-
-def _records(session: Session, settings: Settings) -> CacheRepository | None:
-    if not settings.cache_repo:
-        return None
-    return session.records(cache_reference(settings.cache_repo))
+    def _codec(self, layer: LayerPlan) -> Codec:
+        return codec_of(self.settings, layer.role)
 
 
 def cache_reference(text: str, option: str = "--cache-repo") -> Reference:
@@ -175,10 +192,6 @@ def cache_reference(text: str, option: str = "--cache-repo") -> Reference:
             f"`{option} {text}` has a tag or a digest: it is a repository", hint=f"write `{reference.name}`"
         )
     return reference
-
-
-def _pushed(request: BuildRequest) -> tuple[Reference, ...]:
-    return tuple(dict.fromkeys(_references(request.tags, "-t"))) if request.push else ()
 
 
 def _references(texts: Sequence[str], option: str) -> tuple[Reference, ...]:

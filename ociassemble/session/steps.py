@@ -28,7 +28,8 @@ from ociassemble.project import authorities
 from ociassemble.project.authorities import Authority
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
-from ociassemble.session import Session, bases, cache, host_steps, platforms
+from ociassemble.session import Session, bases, host_steps, platforms
+from ociassemble.session.cache import Caches
 from ociassemble.session.created import stated_time
 from ociassemble.session.inputs import Inputs, codec_of, lock_path, settings_of, tree_of
 from ociassemble.session.places import destinations
@@ -195,13 +196,18 @@ class Steps:
                 use_records=request.use_cache,
                 jobs=session.jobs,
                 progress=session.progress,
-                elsewhere=cache.elsewhere(session, request, self.settings, plan.lock, target, codec),
-                finished=cache.offers(session, request),
+                elsewhere=self._caches.elsewhere(plan.lock, target),
+                finished=self._caches.offers(),
             )
 
     def share(self, plan: Planned) -> None:
         """Record the layers of a finished build for others."""
-        cache.share(self.session, self.request, plan, self._codec)
+        self._caches.share(plan)
+
+    @cached_property
+    def _caches(self) -> Caches:
+        """Where finished layers may be, and are brought to."""
+        return Caches(self.session, self.request, self.settings)
 
     def _codec(self, layer: LayerPlan) -> Codec:
         return codec_of(self.settings, layer.role)
