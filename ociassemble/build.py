@@ -88,8 +88,8 @@ def _build(request: BuildRequest, session: Session, inputs: Inputs | None) -> Bu
         plan = built(planned(steps), steps)
     node = image_or_index([target.image(plan.created) for target in plan.targets], plan.annotations)
     written = write_all(node, destinations, progress=session.progress, jobs=session.transfers)
-    steps.share(plan)
-    keep(request, inputs, plan, node, told, session)
+    shared = steps.share(plan)
+    keep(request, inputs, plan, node, told, session, shared)
     return BuildResult(planned=plan, node=node, written=tuple(written))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ociassemble.errors import Error, UsageError
+from ociassemble.errors import AuthError, Error, UsageError
 from ociassemble.layer.build import BuiltLayer, find_layer
 from ociassemble.layer.key import layer_key
 from ociassemble.oci.digest import Digest
@@ -108,11 +108,15 @@ class Caches(NamedTuple):
 
         return find
 
-    def share(self, plan: Planned) -> None:
-        """Record the layers of a finished build in `--cache-repo`, where it pushes; what goes wrong is told."""
+    def share(self, plan: Planned) -> str | None:
+        """Record the layers of a finished build in `--cache-repo`, where it pushes; what goes wrong is told.
+
+        Returns one of the records that are there now, "" where none is to be: nothing of this build, or we may not
+        write there. None: it went wrong, and another build should try.
+        """
         session, records = self.session, self._records()
         if records is None or not self.request.push or not self.request.use_cache:
-            return
+            return ""
         from ociassemble import _pool
 
         def made_here(layer: LayerPlan, built: BuiltLayer) -> bool:
@@ -136,9 +140,11 @@ class Caches(NamedTuple):
             written = sum(_pool.each(keep, layers.values(), jobs=session.transfers))
         except Error as error:
             session.progress.warn(f"layers could not be recorded in `{records.name}`: {error}")
-            return
+            return "" if isinstance(error, AuthError) else None
         if written:
             session.progress.info(f"{written} finished layer{'' if written == 1 else 's'} recorded in `{records.name}`")
+        names = [records.name_of(layer_key(layer), self._codec(layer)) for layer, _ in layers.values()]
+        return min(names, default="")
 
     def offers(self) -> Callable[[BuiltLayer], None]:
         """What begins to bring a finished layer to the registries of a build."""

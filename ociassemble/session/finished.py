@@ -22,6 +22,7 @@ from ociassemble.content.place import check_place
 from ociassemble.content.store import read_record
 from ociassemble.errors import Error
 from ociassemble.oci.descriptor import Descriptor
+from ociassemble.oci.reference import Reference
 from ociassemble.progress import Note
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
@@ -50,6 +51,7 @@ class _Finished(NamedTuple):
     base: tuple[str, str] | None  # the name that was asked for, and the digest it had
     asked: tuple[tuple[str, str, object], ...]  # questions about the folder, with their answers
     notes: tuple[Note, ...]
+    shared: str  # one record of it in `--cache-repo`, "" for none
 
 
 def inputs(request: BuildRequest, session: Session) -> Inputs | None:
@@ -89,6 +91,8 @@ def unchanged(request: BuildRequest, found: Inputs, session: Session) -> tuple[W
         try:
             if record.base is not None and _asked(session, record.base[0]) != record.base[1]:
                 return None
+            if record.shared and session.registry.pushed(Reference.parse(record.shared)) is None:
+                return None  # somebody emptied `--cache-repo`
             heads = [session.registry.head(place.reference) for place in names if place.reference is not None]
         except Error:
             return None  # the walk meets it again, and says it in its place
@@ -106,13 +110,22 @@ def unchanged(request: BuildRequest, found: Inputs, session: Session) -> tuple[W
 
 
 def keep(
-    request: BuildRequest, found: Inputs | None, plan: Planned, node: Node, notes: Sequence[Note], session: Session
+    request: BuildRequest,
+    found: Inputs | None,
+    plan: Planned,
+    node: Node,
+    notes: Sequence[Note],
+    session: Session,
+    shared: str | None = "",
 ) -> None:
-    """Record a build that has just been finished: what it was, and, where all that it depends on is known, as which."""
+    """Record a build that has just been finished: what it was, and, where all that it depends on is known, as which.
+
+    `shared` names one of its records in `--cache-repo`; None says that they could not be written: the next build tries.
+    """
     from ociassemble.session.built_record import remember
 
     remember(plan, session.store)
-    if found is None:
+    if found is None or shared is None:
         return
     if _key(request, session, found.settings, found.tree) != found.key:
         return  # lock or wheels were exchanged while they were read: of which of them this is the result, nobody knows
@@ -137,6 +150,7 @@ def keep(
             if question == "names" or path not in packed
         ],
         "notes": [[note.level, note.text] for note in notes],
+        "shared": shared,
     }
     with suppress(Error):  # a full disk costs the next build its short cut, not this one its result
         session.store.put_record(_KIND, found.key, _json(document))
@@ -176,6 +190,7 @@ def _finished(document: Any) -> _Finished:
             for question, path, answer in document["asked"]
         ),
         tuple(Note(*note) for note in document["notes"]),
+        str(document["shared"]),
     )
 
 

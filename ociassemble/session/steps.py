@@ -200,9 +200,9 @@ class Steps:
                 finished=self._caches.offers(),
             )
 
-    def share(self, plan: Planned) -> None:
-        """Record the layers of a finished build for others."""
-        self._caches.share(plan)
+    def share(self, plan: Planned) -> str | None:
+        """Record the layers of a finished build for others; the name of one record, None where that went wrong."""
+        return self._caches.share(plan)
 
     @cached_property
     def _caches(self) -> Caches:

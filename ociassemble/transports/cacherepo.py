@@ -118,6 +118,10 @@ class CacheRepository:
             self._good.add(tag)
         return True
 
+    def name_of(self, key: Digest, codec: Codec) -> str:
+        """The name of the record with this key and codec."""
+        return str(self._tagged(tag_of(key, codec)))
+
     def _tagged(self, tag: str) -> Reference:
         return self.repository.reference.with_tag(tag)
 

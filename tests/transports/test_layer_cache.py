@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -383,6 +384,45 @@ def test_nothing_is_recorded_without_push(bench: Bench) -> None:
     bench.meter.clear()
     bench.scene.run("build", str(bench.scene.project), "--no-lock", "--cache-repo", f"{bench.host}/layers").worked()
     assert not [line for line in bench.meter.requests if line.startswith(("POST", "PUT"))]
+
+
+@pytest.mark.spec("CACHE-23", "WARM-2", "WARM-7")
+def test_a_repository_of_layers_that_was_emptied_is_filled_though_nothing_changed(bench: Bench) -> None:
+    bench.lock()
+    layers = ("--cache-repo", f"{bench.host}/layers")
+    first = bench.build("app:v1", *layers)
+    assert "2 finished layers recorded" in first.err
+    repository, client = Reference.parse(f"{bench.host}/layers"), RegistryClient(Wire())
+    tags = client.tags(repository)
+    assert len(tags) == 2
+
+    done = bench.build("app:v1", *layers)
+    assert "nothing changed" in done.err and "recorded" not in done.err
+    assert bench.meter.requests == [f"HEAD /v2/layers/manifests/{min(tags)}", "HEAD /v2/app/manifests/v1"]
+
+    for tag in tags:
+        client.delete(repository.with_digest(client.head(repository.with_tag(tag)).digest))
+    assert client.tags(repository) == []
+    done = bench.build("app:v1", *layers)
+    assert "2 finished layers recorded" in done.err
+    assert digest(done) == digest(first)
+    assert client.tags(repository) == tags
+
+    assert "nothing changed" in bench.build("app:v1", *layers).err
+    bench.build("app:v1")  # without it: another build, that asks for one name alone
+    assert "nothing changed" in bench.build("app:v1").err
+    assert bench.meter.requests == ["HEAD /v2/app/manifests/v1"]
+
+
+@pytest.mark.spec("WARM-7")
+def test_layers_that_could_not_be_recorded_are_tried_again(bench: Bench) -> None:
+    bench.lock()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        dead = f"127.0.0.1:{taken.getsockname()[1]}"
+    for _ in range(2):
+        done = bench.build("app:v1", "--cache-repo", f"{dead}/layers")
+        assert f"layers could not be recorded in `{dead}/layers`" in done.err
+        assert "nothing changed" not in done.err
 
 
 @pytest.mark.spec("CACHE-20")
