@@ -23,6 +23,7 @@ def actions(name: str, rivals: Sequence[str], lab: Lab) -> dict[str, Action]:
     app = lab.app(name, settings=SETTINGS[name])
 
     def ours(_: int) -> Run:
+        lab.forget_layers(app)
         lab.registry.fresh()
         cost = lab.build(app, f"bench/{OURS}", "--no-cache")
         lab.noted[f"MB of {OURS}"] = lab.registry.added(f"bench/{OURS}") / 1e6

@@ -198,6 +198,14 @@ class Lab:
                 (folder / artifact["filename"]).symlink_to(blob)
         return folder
 
+    def forget_layers(self, app: Path) -> None:
+        """No layer that the lock of `app` names is in our store any more; wheels and base stay."""
+        lock = json.loads((app / "ociassemble.lock").read_text())
+        made = {layer["digest"].rpartition(":")[2] for one in lock["platforms"].values() for layer in one["layers"]}
+        for path in (self.work / "cache").rglob("*"):
+            if path.name in made:
+                path.unlink()
+
     def lock(self) -> Any:
         """The lock of the application, as JSON."""
         return json.loads((self.app() / "ociassemble.lock").read_text())

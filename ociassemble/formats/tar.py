@@ -35,16 +35,22 @@ def header(
     `path` is relative and normalised, without trailing slash; `size` is in bytes and 0 but for files; `target` is
     the text of a symlink or the path a hardlink shares.
     """
-    if kind == "file" and len(path) <= 100 and 0 <= size < _OCTAL_SIZE and ordinary(path):
-        return _plain(path.encode("ascii"), size, mode, uid, gid) or _any(path, kind, mode, size, target, uid, gid)
+    # Nearly all are files and folders with nothing unusual about them.
+    if len(path) < 100 and ordinary(path):
+        frame = None
+        name = path.encode("ascii")
+        if kind == "file" and 0 <= size < _OCTAL_SIZE:
+            frame = _frame(kind, mode, uid, gid)
+        elif kind == "directory" and not size:
+            frame = _frame(kind, mode, uid, gid)
+            name += b"/"
+        if frame is not None:
+            return _plain(name, size, frame)
     return _any(path, kind, mode, size, target, uid, gid)
 
 
-def _plain(name: bytes, size: int, mode: int, uid: int, gid: int) -> bytes | None:
-    """The block of a file with nothing unusual about it, as nearly all are; None where an owner or mode is."""
-    frame = _frame(mode, uid, gid)
-    if frame is None:
-        return None
+def _plain(name: bytes, size: int, frame: tuple[bytes, bytes, bytes, int]) -> bytes:
+    """The block of a name of 100 bytes at most, and a size that octal digits can say."""
     digits = b"%011o" % size
     front, middle, back, total = frame
     return b"%b%b%b%b%06o\0 %b" % (
@@ -53,11 +59,13 @@ def _plain(name: bytes, size: int, mode: int, uid: int, gid: int) -> bytes | Non
 
 
 @lru_cache(maxsize=64)
-def _frame(mode: int, uid: int, gid: int) -> tuple[bytes, bytes, bytes, int] | None:
-    """What stands before the size, between size and checksum, and after it; and the sum of all that."""
+def _frame(kind: Kind, mode: int, uid: int, gid: int) -> tuple[bytes, bytes, bytes, int] | None:
+    """What stands before the size, between size and checksum, and after it; and the sum of all that. None where an
+    owner or mode is out of the ordinary.
+    """
     if not 0 <= uid < _OCTAL_ID or not 0 <= gid < _OCTAL_ID or not 0 <= mode <= 0o7777:
         return None
-    block = _ustar(b"", b"", _TYPEFLAG["file"], mode=mode, size=0, uid=uid, gid=gid)
+    block = _ustar(b"", b"", _TYPEFLAG[kind], mode=mode, size=0, uid=uid, gid=gid)
     parts = block[100:124], block[135:148], block[156:]
     return *parts, sum(map(sum, parts)) + 8 * 0x20
 

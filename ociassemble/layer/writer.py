@@ -174,17 +174,17 @@ class LayerWriter:
         self._emit(path, attributes, entry.origin)
 
     def _parents(self, path: str, entry: Entry) -> None:
-        above = self._written.get(path.rpartition("/")[0])
-        if above is not None and above.kind == "directory":
-            return  # and so are all above it: they were written before it, and nothing is ever replaced
-        parts = path.split("/")
-        for depth in range(1, len(parts)):
-            parent = "/".join(parts[:depth])
+        missing = []
+        parent = path.rpartition("/")[0]
+        while parent:
             before = self._written.get(parent)
             if before is not None:
                 if before.kind != "directory":
                     raise conflict(parent, before.origin, entry.origin)
-                continue
+                break  # and so are all above it: they were written before it, and nothing is ever replaced
+            missing.append(parent)
+            parent = parent.rpartition("/")[0]
+        for parent in reversed(missing):
             base = self._directories.get(parent)
             attributes = (base.mode, base.uid, base.gid) if base is not None else (0o755, 0, 0)
             self._emit(parent, attributes, entry.origin)
