@@ -1,7 +1,7 @@
 """Settings of an application: `ociassemble.toml`, or a table of pyproject.toml or package.json (PACK-40 on).
 
-The keys, their types and meanings are in `project.keys`. Unknown keys and wrong types are errors: a setting that
-is silently ignored is worse than none.
+The keys and their meanings are in `project.keys`, their types in `project.values`. Unknown keys and wrong types are
+errors: a setting that is silently ignored is worse than none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ociassemble.errors import UsageError
 from ociassemble.project import inside, keys
 from ociassemble.project.command import CommandError as CommandError
 from ociassemble.project.command import split_command as split_command
-from ociassemble.project.keys import SettingError as SettingError
+from ociassemble.project.values import SettingError as SettingError
 
 _LIMIT = 4 << 20
 _NONE: Mapping[str, Any] = MappingProxyType({})
