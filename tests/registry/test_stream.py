@@ -24,6 +24,7 @@ from ociassemble.net.wire import Wire
 from ociassemble.oci.reference import Reference
 from ociassemble.registry.client import RegistryClient
 from ociassemble.registry.stream import BlobStream
+from ociassemble.transports.local import LocalDestination
 from tests.net.scripted import Answer, ranged
 from tests.registry.chaos import ChaosRegistry, blob_of
 
@@ -151,6 +152,17 @@ def test_other_bytes_leave_nothing(registry: ChaosRegistry, store: DirectoryStor
     assert ranges(registry) == [f"bytes={HALF}-", ""]
     assert not part(store, blob).exists()
     assert store.size(blob.descriptor.digest) is None
+
+
+@pytest.mark.spec("STORE-7")
+def test_a_pull_goes_on_too(registry: ChaosRegistry, store: DirectoryStore) -> None:
+    blob = layer(registry)
+    part(store, blob, DATA[:HALF])
+    destination = LocalDestination(store, Reference.parse("localhost/pulled:v1"))
+    assert destination.put_blob(blob) == "written"
+    assert destination.put_blob(blob) == "exists"
+    assert ranges(registry) == [f"bytes={HALF}-"]
+    assert store.open(blob.descriptor.digest).read() == DATA
 
 
 def test_a_source_that_begins_nowhere_else_is_read_from_the_start(store: DirectoryStore) -> None:
