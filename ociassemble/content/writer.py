@@ -154,9 +154,7 @@ class BlobWriter:
         self._tar_size = 0
         self._writer = CompressingWriter(ingest.write, codec, cores=cores, passed=self._passed)
         self._advanced = advanced
-
-    def write(self, data: bytes | bytearray | memoryview, /) -> int:
-        return self._writer.write(data)
+        self.write = self._writer.write
 
     def _passed(self, block: bytes) -> None:
         self._hash.update(block)

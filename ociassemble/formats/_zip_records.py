@@ -81,6 +81,7 @@ class Central(NamedTuple):
     size: int
     mode: int
     offset: int
+    header: bytes  # the local header that says exactly the same, without an extra field; empty if it would need one
 
 
 def central(data: bytes, position: int, blame: Blame) -> tuple[Central, int]:
@@ -102,11 +103,14 @@ def central(data: bytes, position: int, blame: Blame) -> tuple[Central, int]:
         blame.unsupported("is on another disk", name)
     if need > _NEWEST or flags & ~_KNOWN_FLAGS or method not in (STORED, DEFLATED):
         _check_features(name, need, flags, method, blame)
+    header = b""
+    if MAX32 not in (size, compressed_size):
+        header = b"PK\x03\x04" + data[position + 6 : position + 30] + b"\0\0" + raw_name
     if extra_size or MAX32 in (size, compressed_size, offset):
         wide = extra_field(data[end : end + extra_size], name, raw_name, blame)
         size, compressed_size, offset = _widen((size, compressed_size, offset), wide, name, blame)
     mode = external >> 16
-    member = Central(raw_name, name, flags, method, crc32, compressed_size, size, mode, offset)
+    member = Central(raw_name, name, flags, method, crc32, compressed_size, size, mode, offset, header)
     if method == STORED or mode >> 12 != _FILE or name.endswith("/"):  # else there is nothing that could be wrong
         _check_kind(member, blame)
     return member, after

@@ -177,7 +177,10 @@ class ZipReader:
 
     def _local(self, member: records.Central, limit: int) -> tuple[int, bool]:
         """Where the data of `member` begins, and whether its local header uses zip64; it must end before `limit`."""
-        raw_name, name, member_flags, member_method, *exact, _, offset = member
+        raw_name, name, member_flags, member_method, *exact, _, offset, same = member
+        begin = offset + len(same)
+        if same and begin + member.compressed_size <= limit and self._read(offset, len(same)) == same:
+            return begin, False  # as nearly all are
         fixed = records.LOCAL.size
         # One read for most headers: few have more than 64 bytes of extra fields.
         header = self._read(offset, max(min(fixed + len(raw_name) + 64, limit - offset), 0))

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Container, Iterable, Mapping
+from operator import itemgetter
 from typing import NamedTuple
 
 from ociassemble.errors import IntegrityError
@@ -122,6 +123,7 @@ def render(rows: Iterable[Row]) -> bytes:
     writer = csv.writer(rendered, lineterminator="\n")
     # A size that is None becomes an empty field.
     writer.writerows(
-        (path, f"{algorithm}={text}" if algorithm else "", size) for path, algorithm, text, size in sorted(rows)
+        (path, f"{algorithm}={text}" if algorithm else "", size)
+        for path, algorithm, text, size in sorted(rows, key=itemgetter(0))
     )
     return rendered.getvalue().encode("utf-8")

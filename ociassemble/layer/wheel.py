@@ -63,6 +63,7 @@ class _Wheel:
         self._files = self._members()
         self._info = self._find_info()
         self._data = self._info.removesuffix(".dist-info") + ".data"
+        self._signatures = {f"{self._info}/{name}" for name in record.SIGNATURES}
         self._rows = self._read_record()
         metadata.check_format(self._text("WHEEL"), self._label)
         metadata.check_identity(self._text("METADATA"), self._name, self._label)
@@ -155,9 +156,10 @@ class _Wheel:
         """Add the entry of one file of the archive."""
         row = self._row(member)
         mode = 0o755 if member.is_executable else 0o644
-        top, _, rest = member.name.partition("/")
+        name = member.name
+        top, _, rest = name.partition("/")
         if top != self._data:
-            self._file(f"{self._site}/{member.name}", member, row, mode)
+            self._file(f"{self._site}/{name}", member, row, mode, name)
             return
         kind, _, rest = rest.partition("/")
         if kind not in self._places or not rest:
@@ -168,12 +170,14 @@ class _Wheel:
         else:
             self._file(path, member, row, mode)
 
-    def _file(self, path: str, member: ZipEntry, row: Row | None, mode: int) -> None:
+    def _file(self, path: str, member: ZipEntry, row: Row | None, mode: int, relative: str = "") -> None:
         content: Content = partial(self._checked, member, row)
         self._add(Entry(path, "file", mode, member.size, content, "", 0, 0, self._origin), member.name)
-        relative = self._relative(path)
+        relative = relative or self._relative(path)
         if row is None:  # a signature of RECORD: it cannot be listed with a hash
             self._installed.append(Row(relative, "", "", None))
+        elif row.path == relative and row.size == member.size:
+            self._installed.append(row)
         else:
             self._installed.append(Row(relative, row.algorithm, row.hash, member.size))
 
@@ -213,9 +217,7 @@ class _Wheel:
     # Contents
 
     def _row(self, member: ZipEntry) -> Row | None:
-        if member.name.startswith(f"{self._info}/") and member.name[len(self._info) + 1 :] in record.SIGNATURES:
-            return None
-        return self._rows[member.name]
+        return None if member.name in self._signatures else self._rows[member.name]
 
     def _blocks(self, member: ZipEntry) -> Iterable[bytes]:
         """The bytes of a file; its size and checksum are the archive's, or it raises at the end."""

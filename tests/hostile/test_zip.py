@@ -201,6 +201,13 @@ def _lies() -> Iterator[tuple[str, bytes, str, type[ZipError]]]:
     }.items():
         yield f"zip64 field {name}, central", archive([_with(extra=extra, central=wide)]), "", ZipError
         yield f"zip64 field {name}, local", archive([_with(local_extra=extra, local=wide)]), "", ZipError
+    whole = zip64(len(A.data), PACKED)
+    yield (
+        "wide in both, told in one",
+        archive([_with(extra=whole, local_extra=b"", central=wide, local=wide)]),
+        "",
+        ZipError,
+    )
     yield "a zip64 field for nothing, central", archive([_with(extra=zip64(5))]), "does not fit", ZipError
     yield "a zip64 offset too far", archive([_with(extra=zip64(9), central={"offset": MAX32})]), "", ZipError
     # Extra fields.
