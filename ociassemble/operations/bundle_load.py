@@ -6,9 +6,9 @@ its descriptor states; what nothing names is not looked at; what is missing is t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 from ociassemble.base.debian import remembered
@@ -92,7 +92,7 @@ def _in_registry(place: str) -> bool:
     host, slash, _ = place.partition("/")
     looks = bool(slash) and (host == "localhost" or ":" in host or "." in host.strip("."))
     try:
-        return looks and not Path(host).exists() and bool(Reference.parse(place))
+        return looks and not os.path.lexists(host) and bool(Reference.parse(place))
     except Error:
         return False
 

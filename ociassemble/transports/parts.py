@@ -66,9 +66,9 @@ def parse_size(text: str) -> int:
 
 def is_part(path: str) -> bool:
     """Whether a file's name is that of a part, or of the list of parts, or of a file of which only parts are there."""
-    return (
-        bool(_NUMBERED.search(path)) or path.endswith(SUFFIX) or (not Path(path).exists() and _list_of(path).exists())
-    )
+    if _NUMBERED.search(path) or path.endswith(SUFFIX):
+        return True
+    return not os.path.lexists(path) and os.path.lexists(_list_of(path))
 
 
 def stem(path: str) -> str:

@@ -345,7 +345,8 @@ def test_what_cannot_be_meant(outside: Outside) -> None:
         done.failed(2, "would be overwritten", hint="another file")
     assert (scene.root / "shop.bundle").read_bytes() == older
     scene.run("bundle", "load", "none").failed(4, "cannot read `none`", hint=None)
-    for name in ("none/x", "./none.d/x", "project/x:1", "registry.example/a b"):
+    long = f"{'x' * 300}.example/x"  # no file system takes such a name
+    for name in ("none/x", "./none.d/x", "project/x:1", "registry.example/a b", long):
         scene.run("bundle", "load", name).failed(4, f"cannot read `{name}`", hint=None)
     for verb, name in (("load", "registry.example/x"), ("list", "localhost/x:v1"), ("load", "127.0.0.1:1/x/y")):
         scene.run("bundle", verb, name).failed(4, f"cannot read `{name}`", hint=f"is named `docker://{name}`")
