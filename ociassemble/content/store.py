@@ -119,7 +119,12 @@ class HealingReader(VerifyingReader):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         try:
-            return super().readinto(buffer)
+            length = super().readinto(buffer)
+            if self._announced is not None and self._read > self._announced:
+                # Whose fault it is, its own or that of who announced its size, is known at its end.
+                while super().readinto(buffer):
+                    pass
+            return length
         except OSError as error:  # the disk cannot read it any more
             self._discard(self._digest)
             raise SpoiltError(self._digest) from error

@@ -64,6 +64,18 @@ def test_what_the_store_verifies_is_not_hashed_again_and_its_size_is_checked(tmp
         blob(store.open(DIGEST), digest=other).read()
 
 
+@pytest.mark.parametrize("data", [DATA, DATA + b"x"], ids=["whole", "damaged"])
+def test_of_one_that_is_larger_than_announced_nothing_too_much_is_handed_out(tmp_path: Path, data: bytes) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    ingest_all(store, (DATA,))
+    path = store.path(DIGEST)
+    path.chmod(0o600)
+    path.write_bytes(data)
+    with pytest.raises(SizeMismatchError if data == DATA else SpoiltError):
+        blob(store.open(DIGEST), size=1).open().read(2)
+    assert store.size(DIGEST) == (len(DATA) if data == DATA else None)
+
+
 def test_one_that_was_begun_is_verified_anew(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     ingest_all(store, (DATA,))
