@@ -185,9 +185,11 @@ class _Download(NamedTuple):
 def keep(blob: Blob, store: Store, told: Callable[[int], object] = lambda amount: None) -> None:
     """Bring `blob` into `store`, from where an earlier run stopped if its source can begin there (STORE-7).
 
-    As `fetch`: one at a time, and it is verified before it is kept. `told` hears of the bytes that there are more.
+    As `fetch`: one at a time, and it is verified before it is kept. `told` hears of the bytes that there are more, or,
+    where it begins anew, fewer.
     """
     digest, size = blob.descriptor.digest, blob.descriptor.size
+    have = 0
     # Opened first: there are sources that bring it into this very store.
     with blob.source() as stream, store.resumable(digest) as part:
         if store.size(digest) == size:
@@ -196,15 +198,16 @@ def keep(blob: Blob, store: Store, told: Callable[[int], object] = lambda amount
             part.restart()
 
         def into(begin: int) -> None:
+            nonlocal have
             if stream.seekable():
                 stream.seek(begin)
-            told(begin)
+            told(begin - have)
             have = begin
             for block in blocks(stream):
-                have += len(block)
-                if have > size:
+                if have + len(block) > size:
                     raise SizeMismatchError(f"the blob {digest} is larger than its {size} bytes")
                 part.write(block)
+                have += len(block)
                 told(len(block))
             part.commit(digest, size)
 

@@ -165,6 +165,15 @@ def test_a_pull_goes_on_too(registry: ChaosRegistry, store: DirectoryStore) -> N
     assert store.open(blob.descriptor.digest).read() == DATA
 
 
+@pytest.mark.parametrize("left", [b"", DATA[:HALF], b"\0" * HALF, DATA], ids=["none", "half", "other half", "all"])
+def test_what_is_told_comes_to_its_size(registry: ChaosRegistry, store: DirectoryStore, left: bytes) -> None:
+    blob = layer(registry)
+    part(store, blob, left)
+    told: list[int] = []
+    keep(blob, store, told.append)
+    assert sum(told) == len(DATA)
+
+
 def test_a_source_that_begins_nowhere_else_is_read_from_the_start(store: DirectoryStore) -> None:
     blob = blob_of(DATA)
     deaf = io.BytesIO(DATA)
