@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ociassemble.content.store import Store
-from ociassemble.image.contents import VERSION, Contents, FileFacts, Sample, dull, dump, read_contents
+from ociassemble.image.contents import VERSION, Contents, FileFacts, Row, Sample, dull, dump, read_contents
 from ociassemble.image.image import Layer
 from ociassemble.layer.entry import Entry
 from ociassemble.layer.told import ToldLayer
@@ -21,25 +21,22 @@ class Recorder:
     """Notes what goes into one layer, in its order: the `Watch` of a `LayerWriter`."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._rows: list[Row] = []
         self._facts: list[tuple[int, FileFacts]] = []
 
     def begin(self, entry: Entry, first: bytes) -> _Noted | None:
-        self._entries.append(entry)
-        if not first or dull(entry.path, first):
+        path, kind, mode, size, _, target, uid, gid, _ = entry  # not the content: it holds what it is read from
+        self._rows.append((path, kind, mode & 0o1777, uid, gid, size, target))
+        if not first or dull(path, first):
             return None
-        return _Noted(entry, first, partial(self._note, len(self._entries) - 1))
+        return _Noted(entry, first, partial(self._note, len(self._rows) - 1))
 
     def _note(self, number: int, facts: FileFacts) -> None:
         self._facts.append((number, facts))
 
     def keep(self, store: Store, diff_id: Digest) -> None:
         """Put the record into the store: what was noted is what the tar `diff_id` holds."""
-        rows = (
-            (path, kind, mode & 0o1777, uid, gid, size, target)
-            for path, kind, mode, size, _, target, uid, gid, _ in self._entries
-        )
-        store.put_record("contents", _name(diff_id), dump(rows, self._facts))
+        store.put_record("contents", _name(diff_id), dump(self._rows, self._facts))
 
 
 class _Noted(Sample):

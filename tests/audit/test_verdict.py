@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import pytest
@@ -100,6 +102,21 @@ def test_what_is_noted_while_writing_is_what_is_read_afterwards() -> None:
     assert [(item.path, item.item.kind, item.item.uid) for item in noted.members] == [
         (item.path, item.item.kind, item.item.uid) for item in read.members
     ]
+
+
+def test_what_a_file_is_read_from_is_not_held() -> None:
+    """A package that streamed by is let go when the next one comes, or a layer of many would hold all their readers."""
+
+    class Reader:
+        def chunks(self) -> Iterator[bytes]:
+            yield b"#!/bin/sh\n"
+
+    writer = LayerWriter(lambda data: None, watch=Recorder())
+    reader = Reader()
+    gone = weakref.ref(reader)
+    writer.add(Entry("app/run", size=10, content=reader.chunks))
+    del reader
+    assert gone() is None
 
 
 @pytest.mark.spec("PROVE-1")
