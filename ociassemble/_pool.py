@@ -69,7 +69,7 @@ class Cores:
         self._busy = 0
 
     def idle(self) -> bool:
-        """Whether one has nobody at work: where none has, handing work to another thread only costs."""
+        """Whether a core is free; where none is, handing work to another thread only costs."""
         return self._busy < self.jobs
 
     def __enter__(self) -> Cores:

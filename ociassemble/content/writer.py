@@ -141,7 +141,7 @@ class Written(NamedTuple):
 class BlobWriter:
     """A layer on its way into a store: takes the tar, keeps the compressed blob, and knows the digests of both.
 
-    `advanced` is told how many bytes of the tar are done, block by block, from another thread.
+    `advanced` is told how many bytes of the tar are done, block by block, from whichever thread does them.
 
     Use it as a context manager around the tar's writing; without `finish` nothing is kept.
     """
