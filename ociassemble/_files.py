@@ -55,10 +55,7 @@ class StoppedError(DestinationError):
 
 
 def translate(error: OSError, path: Path, doing: str, *, needed: int = 0) -> Error:
-    """The user-facing error for an `OSError` met while `doing` something to `path`.
-
-    `needed`: the bytes that the file would have had at least.
-    """
+    """The user-facing error for an `OSError` met while `doing` something to `path`, of `needed` bytes at least."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(
@@ -93,10 +90,7 @@ def _make(path: Path, mode: int, made: list[Path]) -> None:
 
 
 def private_directory(path: Path, *below: str) -> None:
-    """Make `path` (0700, parents too) if missing; refuse one that others own, may write to, or could exchange.
-
-    The same holds for the folders `below` it that are there: it may have been open to others for a while.
-    """
+    """Make `path` (0700, parents too) if missing; refuse one, or folders `below` it, that others own or may write."""
     try:
         try:
             status = path.stat()
@@ -353,6 +347,11 @@ def abandon() -> None:
     _stopping.set()
     for path in list(_temporary):
         clear(path)
+
+
+def disown() -> None:
+    """In a process that was just forked: what is temporary belongs to the one it came from."""
+    _temporary.clear()
 
 
 def clear(path: Path) -> None:

@@ -170,7 +170,7 @@ class ZipReader:
             name = full.removesuffix("/")
             yield ZipEntry(
                 name, member.size, member.compressed_size, member.crc32, member.method,
-                name is not full, member.mode, member.offset, data_offset,
+                len(name) != len(full), member.mode, member.offset, data_offset,
             )  # fmt: skip
         if position != end:
             self._blame.fail("has bytes before its central directory that belong to no member")

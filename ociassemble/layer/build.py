@@ -17,10 +17,12 @@ from typing import Any, BinaryIO, NamedTuple
 from ociassemble import _pool
 from ociassemble.content.blob import Blob
 from ociassemble.content.compress import Codec
+from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.spool import Spool
 from ociassemble.content.store import Store, read_record
 from ociassemble.content.writer import BlobWriter
 from ociassemble.image.image import Layer
+from ociassemble.layer import apart
 from ociassemble.layer.entry import Content, Entry, constant
 from ociassemble.layer.key import layer_key
 from ociassemble.layer.writer import LayerWriter, conflict
@@ -101,17 +103,49 @@ def build_layers(
     missing = [plan for plan, layer in zip(plans, found, strict=True) if layer is None]
     fetch(tuple({ref.digest: ref for plan in missing for ref in artifacts_of(plan)}.values()))
 
+    made = _write(missing, codec, store, materials, jobs, progress, finished)
+    return tuple(layer or made[id(plan)] for plan, layer in zip(plans, found, strict=True))
+
+
+def _write(
+    missing: Sequence[LayerPlan],
+    codec: Callable[[LayerPlan], Codec],
+    store: Store,
+    materials: Materials,
+    jobs: int,
+    progress: Progress,
+    finished: Callable[[BuiltLayer], None],
+) -> dict[int, BuiltLayer]:
+    """The layers of these plans, written, by the plan's id."""
+    # The heaviest first: while there are several, each is one thread's, and one that is left alone has every core.
+    heavy = sorted(missing, key=lambda plan: -sum(ref.size for ref in artifacts_of(plan)))
+    made: dict[int, BuiltLayer] = {}
+    weights = [sum(ref.size for ref in artifacts_of(plan)) for plan in heavy]
+    if isinstance(store, DirectoryStore) and apart.worthwhile(weights, jobs):
+        disk = store.on_disk
+
+        def write_there(number: int, progress: Progress) -> None:
+            plan, one = heavy[number], _pool.Cores(1)
+            build_layer(plan, materials, codec(plan), disk(), cores=one, progress=progress)
+
+        def done(number: int, seconds: float) -> None:
+            plan = heavy[number]
+            layer = find_layer(plan, codec(plan), store)
+            if layer is not None:
+                made[id(plan)] = layer._replace(origin="built", seconds=seconds)
+                finished(made[id(plan)])
+
+        apart.write_apart([plan.title for plan in heavy], write_there, done, jobs=jobs, progress=progress)
+    # What has failed elsewhere is done here, and fails here.
+    heavy = [plan for plan in heavy if id(plan) not in made]
     cores = _pool.Cores(jobs)
 
     def write(plan: LayerPlan) -> BuiltLayer:
-        made = build_layer(plan, materials, codec(plan), store, cores=cores, progress=progress)
-        finished(made)
-        return made
+        layer = build_layer(plan, materials, codec(plan), store, cores=cores, progress=progress)
+        finished(layer)
+        return layer
 
-    # The heaviest first: while there are several, each is one thread's, and one that is left alone has every core.
-    heavy = sorted(missing, key=lambda plan: -sum(ref.size for ref in artifacts_of(plan)))
-    made = dict(zip(map(id, heavy), _pool.each(write, heavy, jobs=jobs), strict=True))
-    return tuple(layer or made[id(plan)] for plan, layer in zip(plans, found, strict=True))
+    return made | dict(zip(map(id, heavy), _pool.each(write, heavy, jobs=jobs), strict=True))
 
 
 def find_layer(plan: LayerPlan, codec: Codec, store: Store) -> BuiltLayer | None:

@@ -227,7 +227,7 @@ class _Wheel:
             block = inflate_whole(whole, member.size, member.crc32, stored=stored)
             if block is not None:
                 return (block,)
-        what = f"{self._label}: the member {show(member.name)}"  # of most files nobody is told
+        what = f"{self._label}: the member {show(member.name)}"  # built only where something is wrong, or large
         return inflate(self._archive.raw(member), member.size, member.crc32, what, stored=stored)
 
     def _checked(self, member: ZipEntry, row: Row | None) -> Iterable[bytes]:
