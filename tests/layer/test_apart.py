@@ -148,4 +148,4 @@ def _lives(process: int) -> bool:
     except ProcessLookupError:
         return False
     # Whoever has no parent left may wait for the reaper.
-    return not Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
