@@ -21,7 +21,7 @@ def judge(authority: Authority, now: datetime) -> tuple[str, ...]:
                 name = certificate.subject.rfc4514_string()
                 ends, begins = certificate.not_valid_after_utc, certificate.not_valid_before_utc
                 signs = _is_authority(certificate)
-        except (ValueError, TypeError, OverflowError) as error:
+        except (ValueError, TypeError, OverflowError, x509.InvalidVersion) as error:
             raise AuthorityError(
                 f"certificate {number} of `--ca-cert` `{authority.name}` cannot be read: {error!s:.200}",
                 hint="it must be an X.509 certificate in PEM or DER form",

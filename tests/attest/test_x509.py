@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ociassemble.attest.x509 import judge, now
@@ -47,6 +47,7 @@ def test_what_is_no_certificate(data: bytes) -> None:
 
 
 @given(st.integers(0, len(ROOT.der) - 1), st.integers(0, 255))
+@example(12, 1)  # a version that there is none of
 def test_any_spoilt_certificate_is_judged_or_refused(place: int, value: int) -> None:
     data = bytearray(ROOT.der)
     data[place] = value

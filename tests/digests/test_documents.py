@@ -253,7 +253,7 @@ def test_a_base_that_moves_leaves_layers_alone(shared: Shared, tmp_path: Path) -
 @pytest.mark.spec("DIGEST-13", "DIGEST-32")
 def test_the_codec_is_shown(shared: Shared, tmp_path: Path) -> None:
     arguments = [
-        "build", str(shared.applications["python"]), "--base", f"oci:{shared.inputs.base}", "--format", "json",
+        "-v", "build", str(shared.applications["python"]), "--base", f"oci:{shared.inputs.base}", "--format", "json",
         "--platform", ",".join(BOTH), "--output", f"oci:{tmp_path / 'out'}", "--cache-dir", str(tmp_path / "cache"),
     ]  # fmt: skip
     done = builds.run(arguments, shared.inputs, tmp_path)
