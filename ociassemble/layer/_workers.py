@@ -13,7 +13,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple, NoReturn
 
 from ociassemble import _files
@@ -22,6 +22,7 @@ MOST = 1000  # pieces: their numbers fit into any pipe at once
 _NUMBER = struct.Struct("<H")
 _SAID = struct.Struct("<HBxxxxxq")  # shorter than PIPE_BUF: what several write at once is not mixed
 BEGUN, ADVANCED, DONE = range(3)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Said(NamedTuple):
@@ -51,7 +52,7 @@ def run(
     try:
         with contextlib.closing(_Pipe(todo_end)) as pipe:
             pipe.write(b"".join(map(_NUMBER.pack, range(pieces))))
-        with contextlib.closing(_Pipe(said_end)) as pipe:
+        with contextlib.closing(_Pipe(said_end)) as pipe, _uninterrupted() as before:
             parent = os.getpid()
             for _ in range(min(jobs, pieces)):
                 try:
@@ -59,7 +60,7 @@ def run(
                 except OSError:
                     break  # so many, or none: what they do not do is done by whoever asked
                 if child == 0:
-                    _work(work, todo, pipe, parent)
+                    _work(work, todo, said, pipe, parent, before)
                 children.append(child)
         _listen(said, hear)
     except BaseException:
@@ -74,6 +75,16 @@ def run(
             os.waitpid(child, 0)
 
 
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[Collection[int]]:
+    """No interrupt finds a process that is not yet known, or one that does not yet know what it is; the mask before."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield before
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _listen(said: int, hear: Callable[[Said], object]) -> None:
     """Until all processes have ended."""
     rest = b""
@@ -85,15 +96,24 @@ def _listen(said: int, hear: Callable[[Said], object]) -> None:
         rest = rest[whole:]
 
 
-def _work(work: Callable[[int, Callable[[int], None]], object], todo: int, pipe: _Pipe, parent: int) -> NoReturn:
+def _work(
+    work: Callable[[int, Callable[[int], None]], object],
+    todo: int,
+    said: int,
+    pipe: _Pipe,
+    parent: int,
+    mask: Collection[int],
+) -> NoReturn:
     """What a process does: piece by piece, until none is left. It never returns into what it was forked from."""
     status = 1
     try:
+        os.close(said)  # or nobody would be told that the last who reads it has gone
         _files.disown()
         # Of what a terminal sends to all of them, the parent makes one of these.
         signal.signal(signal.SIGTERM, _ended)
         for other in (signal.SIGINT, signal.SIGHUP):
             signal.signal(other, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         while len(item := os.read(todo, _NUMBER.size)) == _NUMBER.size:
             (number,) = _NUMBER.unpack(item)
             began = time.monotonic()

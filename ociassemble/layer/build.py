@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -122,7 +123,7 @@ def _write(
     made: dict[int, BuiltLayer] = {}
     weights = [sum(ref.size for ref in artifacts_of(plan)) for plan in heavy]
     if isinstance(store, DirectoryStore) and apart.worthwhile(weights, jobs):
-        disk = store.on_disk
+        disk = cache(store.on_disk)  # one for each process: nobody asks for it here
 
         def write_there(number: int, progress: Progress) -> None:
             plan, one = heavy[number], _pool.Cores(1)
