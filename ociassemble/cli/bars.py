@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TextIO
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from rich.text import Text
 
 from ociassemble.cli.render import Lines, _Running
 from ociassemble.progress import Advanced, Finished, Started
+
+_EVERY = 1 / 8  # seconds between two drawings
 
 
 class Bars(Lines):
@@ -26,9 +29,12 @@ class Bars(Lines):
             TransferSpeedColumn(),
             console=self._console,
             transient=True,
-            refresh_per_second=8,
+            # With a thread of rich's own there would be no process with one thread, which is what can be forked
+            # (`layer.apart`); while something is under way, events come often enough.
+            auto_refresh=False,
         )
         self._bars: dict[int, TaskID] = {}
+        self._drawn = 0.0
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -44,12 +50,20 @@ class Bars(Lines):
 
     def started(self, event: Started, task: _Running) -> None:
         self._bars[event.task] = self._progress.add_task(_short(task.label), total=event.total, kind=event.kind)
+        self._draw(time.monotonic())
 
     def advanced(self, event: Advanced, task: _Running, now: float) -> None:
         self._progress.update(self._bars[event.task], advance=event.amount)
+        self._draw(now)
+
+    def _draw(self, now: float) -> None:
+        if now - self._drawn >= _EVERY:
+            self._drawn = now
+            self._progress.refresh()
 
     def finished(self, event: Finished, task: _Running, now: float) -> None:
         self._progress.remove_task(self._bars.pop(event.task))
+        self._draw(now)
         super().finished(event, task, now)
 
 

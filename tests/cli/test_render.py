@@ -227,11 +227,12 @@ def test_bars_on_a_terminal(no_color: str) -> None:
     """A real pseudo-terminal: bars come and go, finished tasks stay as lines, nothing is left running."""
     script = (
         f"import sys, time; sys.path.insert(0, {str(Path(ociassemble.__file__).parent.parent)!r})\n"
-        "from ociassemble.cli.bars import Bars\nfrom ociassemble.progress import Progress\n"
+        "import threading\nfrom ociassemble.cli.bars import Bars\nfrom ociassemble.progress import Progress\n"
         "with Bars(sys.stderr) as bars:\n"
         "    p = Progress(bars); p.warn('mind [bold]this[/bold]'); p.info('chosen :smile:')\n"
         "    with p.task('download', 'flask[async].whl', 1000000) as t:\n"
         "        for _ in range(10): t.advance(100000); time.sleep(0.04)\n"
+        "        assert threading.active_count() == 1  # or layers would not be written by processes\n"
     )
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "NO_COLOR": no_color}
