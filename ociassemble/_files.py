@@ -19,7 +19,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -87,42 +86,6 @@ def _make(path: Path, mode: int, made: list[Path]) -> None:
         _point("mkdir", item)
         item.mkdir(mode=mode, exist_ok=True)
         made.append(item)
-
-
-def private_directory(path: Path, *below: str) -> None:
-    """Make `path` (0700, parents too) if missing; refuse one, or folders `below` it, that others own or may write."""
-    try:
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            _make(path, 0o700, [])
-            status = path.stat()
-        above = path.parent.stat()
-    except OSError as error:
-        if isinstance(error, FileExistsError | NotADirectoryError):
-            raise DestinationError(f"`{path}` is not a folder", hint="choose another --cache-dir") from error
-        raise translate(error, path, "create the folder") from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise DestinationError(f"`{path}` is not a folder", hint="choose another --cache-dir")
-    _own(path, status)
-    if above.st_mode & 0o002 and not above.st_mode & stat.S_ISVTX:
-        raise _shared(path.parent)
-    for name in below:
-        with contextlib.suppress(OSError):  # not there: it will be made
-            _own(path / name, (path / name).stat())
-
-
-def _own(path: Path, status: os.stat_result) -> None:
-    """Refuse a folder that others own or may write to."""
-    if status.st_uid != os.geteuid():
-        raise DestinationError(f"the folder `{path}` belongs to another user", hint="choose another --cache-dir")
-    if status.st_mode & 0o022:
-        raise _shared(path)
-
-
-def _shared(path: Path) -> DestinationError:
-    hint = f"run `chmod go-w {path}`, or choose another --cache-dir"
-    return DestinationError(f"the folder `{path}` is writable by other users", hint=hint)
 
 
 def directory(path: Path, mode: int = 0o777) -> None:

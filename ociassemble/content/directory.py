@@ -24,6 +24,7 @@ from typing import BinaryIO
 from ociassemble import _files
 from ociassemble.content import leases
 from ociassemble.content.partial import PartialIngest, put_in_place
+from ociassemble.content.place import private_directory
 from ociassemble.content.sealed import seal, unseal
 from ociassemble.content.store import BlobMissingError, HealingReader, check_record_name
 from ociassemble.content.verify import BLOCK, DigestMismatchError, SizeMismatchError, digest_of, hasher
@@ -45,7 +46,7 @@ class DirectoryStore:
 
     def __init__(self, root: Path) -> None:
         self._begin(root)
-        _files.private_directory(root, *_FOLDERS)
+        private_directory(root, *_FOLDERS)
 
     def _begin(self, root: Path) -> None:
         self.root = root
@@ -138,7 +139,7 @@ class DirectoryStore:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
             self._ready = False  # somebody removed the store: it is begun anew
-            _files.private_directory(self.root)
+            private_directory(self.root)
             return DirectoryIngest(self, self._to_write())
 
     def resumable(self, digest: Digest) -> PartialIngest | DirectoryIngest:

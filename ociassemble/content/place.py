@@ -1,11 +1,13 @@
-"""Whether something could be written at a place, before work is done for it."""
+"""Whether something could be written at a place, before work is done for it; and whether a folder is ours alone."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from pathlib import Path
 
-from ociassemble._files import translate
+from ociassemble._files import directories, translate
 from ociassemble.errors import DestinationError
 
 
@@ -26,3 +28,45 @@ def check_place(path: Path, *, folder: bool = False) -> None:
         raise DestinationError(
             f"cannot write `{path}`: `{there}` may not be written to", hint="choose another place for the output"
         )
+
+
+def private_directory(path: Path, *below: str) -> None:
+    """Make `path` (0700, parents too) if missing; refuse one that others own, may write to, or could exchange.
+
+    The same holds for the folders `below` it that are there: it may have been open to others for a while.
+    """
+    try:
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            directories(path, mode=0o700)
+            status = path.stat()
+        above = path.parent.stat()
+    except (OSError, DestinationError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, FileExistsError | NotADirectoryError):
+            raise DestinationError(f"`{path}` is not a folder", hint="choose another --cache-dir") from cause
+        if not isinstance(error, OSError):
+            raise
+        raise translate(error, path, "create the folder") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise DestinationError(f"`{path}` is not a folder", hint="choose another --cache-dir")
+    _own(path, status, f"go-w {path}")
+    if above.st_mode & 0o002 and not above.st_mode & stat.S_ISVTX:
+        raise _shared(path.parent, f"go-w {path.parent}")
+    for name in below:
+        with contextlib.suppress(OSError):  # not there: it will be made
+            _own(path / name, (path / name).stat(), f"-R go-w {path}")
+
+
+def _own(path: Path, status: os.stat_result, change: str) -> None:
+    """Refuse a folder that others own or may write to, which `chmod` with these words would change."""
+    if status.st_uid != os.geteuid():
+        raise DestinationError(f"the folder `{path}` belongs to another user", hint="choose another --cache-dir")
+    if status.st_mode & 0o022:
+        raise _shared(path, change)
+
+
+def _shared(path: Path, change: str) -> DestinationError:
+    hint = f"run `chmod {change}`, or choose another --cache-dir"
+    return DestinationError(f"the folder `{path}` is writable by other users", hint=hint)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ociassemble import _files, _run
+from ociassemble.content.place import private_directory
 from ociassemble.errors import FormatError, ToolError
 from ociassemble.runtime.probe import RuntimeChoice, RuntimeRefusedError
 from ociassemble.runtime.request import RunRequest
@@ -25,7 +26,7 @@ def start(choice: RuntimeChoice, request: RunRequest, folder: Path, output: Bina
     plan = request.plan_port(own_network=False)
     name = f"ociassemble-{secrets.token_hex(6)}"
     place = folder / name
-    _files.private_directory(place)
+    private_directory(place)
     layout, bundle, log = place / "image", place / "bundle", place / "runc.log"
     control = [runc, "--root", str(place / "state")]
 

@@ -59,7 +59,7 @@ def test_what_was_open_to_others_for_a_while_is_refused(root: Path, name: str, m
     DirectoryStore(root)
     if mode is not None:
         (root / name).chmod(mode)
-        says, hint = "is writable by other users", f"chmod go-w {root / name}"
+        says, hint = "is writable by other users", f"chmod -R go-w {root}`"
     else:
         if os.geteuid() != 0:
             pytest.skip("only root can give a folder away")
