@@ -189,6 +189,7 @@ ASKED = {
     ("session", "sys.version"): "whether a finished build was made by this Python; nothing that is made holds it",
     ("session", "os.uname"): "the platform where none is named: told, and recorded",
     ("session", "os.getuid"): "where podman keeps credentials",
+    ("content", "os.geteuid"): "whether a folder of the store is ours",
     ("layer", "os.getpid"): "whose child a process is that writes layers",
     ("layer", "sys.platform"): "whether processes write layers, or threads: the same bytes (LAYER-36)",
     ("lock", "os.walk"): "what pnpm or Yarn laid down; sorted before it is packed",
