@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from ociassemble.audit import hints
 from ociassemble.audit.loader import Loader, Missing
+from ociassemble.audit.process import Process
 from ociassemble.audit.prove import Finding
-from ociassemble.audit.start import Process
 from ociassemble.audit.table import Account, Table, account_of, environment
 from ociassemble.formats.elf import Elf
 from ociassemble.oci.platform import Platform

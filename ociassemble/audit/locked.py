@@ -12,9 +12,9 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ociassemble.audit import node, python, signals, start
+from ociassemble.audit import node, python, signals
+from ociassemble.audit.process import Process
 from ociassemble.audit.prove import Finding, about_user, plain
-from ociassemble.audit.start import Process
 from ociassemble.audit.table import Account, Table, environment
 from ociassemble.image.contents import Contents
 from ociassemble.image.filesystem import Found, Path
@@ -29,6 +29,8 @@ def started(table: Table, execution: Mapping[str, Any], platform: Platform) -> S
     command = (*(execution.get("Entrypoint") or ()), *(execution.get("Cmd") or ()))
     if not home or not command or table.find(workdir).place != home:
         return None
+    from ociassemble.audit import start
+
     table.seen.clear()
     found, process = start.prove(table, command, execution, platform)
     if found or process is None:
@@ -90,6 +92,8 @@ def proved(
     if told.program:
         process: Process | None = Process(told.program, told.argv, account, env, workdir)
     else:
+        from ociassemble.audit import start
+
         command = (*(execution.get("Entrypoint") or ()), *(execution.get("Cmd") or ()))
         found, process = start.prove(table, command, execution, platform, account)
         if found or process is None or process.loader is not None or not _own(table, process.program):

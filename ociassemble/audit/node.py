@@ -7,9 +7,9 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
+from ociassemble.audit.process import Process
 from ociassemble.audit.prove import Finding
 from ociassemble.audit.python import Runs
-from ociassemble.audit.start import Process
 from ociassemble.audit.table import READ, Table, absolute, allows
 
 _ENDINGS = ("", ".js", ".json", ".node", ".mjs", ".cjs", ".ts", ".mts", ".cts")
@@ -51,7 +51,7 @@ _RUNS_OTHER = frozenset(
         "--run",
     ]
 )
-_SWITCH = re.compile(
+_SWITCH = (
     r"--(?:no|trace|enable|experimental|expose|harmony|inspect|use|preserve|watch|throw|abort|allow|permission|"
     r"pending|force|frozen|disable|prof|report|track|zero|verify|insecure|interpreted|jitless|lite|huge)\b.*"
 )
@@ -115,7 +115,7 @@ def script(words: Sequence[str]) -> str:
             return ""
         if word in _WITH_VALUE:
             del rest[:1]
-        elif "=" not in word and not _SWITCH.fullmatch(word):
+        elif "=" not in word and not re.fullmatch(_SWITCH, word):
             return ""
     return ""
 

@@ -13,21 +13,21 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ociassemble.audit.process import Process
 from ociassemble.audit.prove import Finding
 from ociassemble.audit.python_path import Command, Imports, import_path, parse
-from ociassemble.audit.start import Process
 from ociassemble.audit.table import READ, Table, absolute, allows
 
 _NAME = re.compile(r"python(3\.\d+)(t?)", re.ASCII)
-_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_MODULE = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _TARGET = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):[^\W\d][\w.]*(?:\(.*\))?")
 # Servers that import the application `module:object` named among their arguments, with the working directory on the
 # path; and what else handles SIGTERM itself.
 _SERVERS = frozenset({"gunicorn", "uvicorn", "hypercorn", "daphne", "granian"})
-_FLAGS = re.compile(r"--(?:no-.+|reload|factory|preload|daemon|proxy-headers|use-colors|access-log|capture-output)")
-_CONFIGURED = re.compile(r"-c|--(?:config|paste|env-file|working-dir)|(?:GUNICORN|UVICORN|GRANIAN)_")
+_FLAGS = r"--(?:no-.+|reload|factory|preload|daemon|proxy-headers|use-colors|access-log|capture-output)"
+_CONFIGURED = r"-c|--(?:config|paste|env-file|working-dir)|(?:GUNICORN|UVICORN|GRANIAN)_"
 # What in a program makes more importable than there was.
-_ELSEWHERE = re.compile(r"\bsys\.path|\bfrom (?:sys|site|os) import|\b(?:path_hooks|meta_path|addsitedir|chdir)\b")
+_ELSEWHERE = r"\bsys\.path|\bfrom (?:sys|site|os) import|\b(?:path_hooks|meta_path|addsitedir|chdir)\b"
 # Modules of the standard library that may be compiled into the interpreter.
 _COMPILED = frozenset(
     [
@@ -122,7 +122,7 @@ class _Proof:
 
     def _module(self) -> tuple[list[Finding], Runs | None]:
         name = self._command.value
-        if not _MODULE.fullmatch(name):
+        if not re.fullmatch(_MODULE, name):
             return [], None
         place = self._imports.find(name)
         if place is None:
@@ -147,7 +147,7 @@ class _Proof:
                 if place is not None:
                     places.append(place)
                 elif name.partition(".")[0] not in _COMPILED and not name.startswith("_"):
-                    elsewhere = _ELSEWHERE.search(self._command.value) is not None
+                    elsewhere = re.search(_ELSEWHERE, self._command.value) is not None
                     found.append(self._missing(name, "the start command imports", certain=not elsewhere))
         target = _handed(tree)
         if target:
@@ -171,7 +171,7 @@ class _Proof:
         before = ""
         for word in arguments:
             named = _TARGET.fullmatch(word)
-            if named is not None and (not before.startswith("-") or "=" in before or _FLAGS.fullmatch(before)):
+            if named is not None and (not before.startswith("-") or "=" in before or re.fullmatch(_FLAGS, before)):
                 imports = Imports(self._table, (*folders, *self._imports.folders), self._imports.certain)
                 if imports.find(named[1]) is None:
                     why = f"{server} is to serve `{word}`"
@@ -182,7 +182,7 @@ class _Proof:
 
     def _configured(self, arguments: Sequence[str]) -> bool:
         """Whether a server has settings elsewhere than on its command line, which may name other folders."""
-        if any(_CONFIGURED.match(word) for word in (*arguments, *self._process.env)):
+        if any(re.match(_CONFIGURED, word) for word in (*arguments, *self._process.env)):
             return True
         return self._table.has(absolute("gunicorn.conf.py", self._process.workdir))
 

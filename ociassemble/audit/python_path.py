@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ociassemble.audit.start import Process
+from ociassemble.audit.process import Process
 from ociassemble.audit.table import Table, absolute
 
 _SUFFIX = re.compile(r"\.(?:pyc?|so|abi3\.so|cpython-[\w-]+\.so)")
 # Path files whose code makes nothing importable.
-_HARMLESS = re.compile(r"(?:distutils-precedence|.*-nspkg|coverage|a1_coverage|matplotlib.*|pywin32|zzz_.*)\.pth")
+_HARMLESS = r"(?:distutils-precedence|.*-nspkg|coverage|a1_coverage|matplotlib.*|pywin32|zzz_.*)\.pth"
 
 
 _AT_START = ("sitecustomize", "usercustomize")
@@ -178,7 +178,7 @@ def _path_files(table: Table, site: str) -> tuple[list[str], bool]:
             plain = plain and not table.files.paths[f"{top.place}/{name}"].size
         for line in (text or "").splitlines():
             if line.startswith(("import ", "import\t")):
-                plain = plain and _HARMLESS.fullmatch(name) is not None
+                plain = plain and re.fullmatch(_HARMLESS, name) is not None
             elif line.strip() and not line.startswith("#"):
                 folders.append(posixpath.join(site, line.strip()))
     return folders, plain

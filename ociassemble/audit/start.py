@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ociassemble.audit import hints
 from ociassemble.audit.loader import Loaded, Loader, Missing
+from ociassemble.audit.process import Process
 from ociassemble.audit.prove import Finding
 from ociassemble.audit.table import EXECUTE, Account, Found, Table, absolute, account_of, allows, environment
 from ociassemble.formats.elf import EXECUTABLE, SHARED, Elf
@@ -25,18 +26,6 @@ _MANAGERS = ("npm", "npx", "yarn", "pnpm", "corepack")
 _MAX_SCRIPTS = 5  # interpreters that are scripts themselves; then the kernel says ELOOP
 # 32-bit programs that most kernels of these machines can run as well, and some cannot.
 _NARROW = {("amd64", "386"), ("arm64", "arm")}
-
-
-class Process(NamedTuple):
-    """What runs in the end. `argv` is what the kernel hands to `program`, the scripts' interpreters in front."""
-
-    program: str  # relative to the root, no links
-    argv: tuple[str, ...]
-    account: Account
-    env: Mapping[str, str]
-    workdir: str
-    loader: Loader | None = None  # None for a static program
-    objects: tuple[Loaded, ...] = ()  # the program and its libraries
 
 
 class Failed(Exception):

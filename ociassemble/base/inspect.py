@@ -14,10 +14,9 @@ from ociassemble.image.filesystem import FileSystem, read_filesystem
 from ociassemble.image.image import Image
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.facts import DEFAULT_PATH, BaseFacts, DirectoryFact, NodeFacts, PythonFacts, TrustFact
+from ociassemble.plan.layout import VERSION
 from ociassemble.progress import Progress
 
-# Bumped when what is read from a base changes: facts of older versions, in the store or a lock, are not looked at.
-VERSION = 4
 _PYTHON = re.compile(r"python(3\.\d+)(t?)", re.ASCII)
 _MUSL = re.compile(r"(?:usr/)?lib/ld-musl-[a-z0-9_]+\.so\.1", re.ASCII)
 _GLIBC = re.compile(r"(?:usr/)?lib(?:64)?(?:/[a-z0-9_]+-linux-gnu[a-z0-9]*)?/libc\.so\.6", re.ASCII)

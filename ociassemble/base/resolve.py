@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from ociassemble.base.inspect import VERSION, read_facts
 from ociassemble.base.names import BaseName
 from ociassemble.content.blob import Blob
 from ociassemble.content.store import Store
@@ -25,18 +24,20 @@ from ociassemble.image.image import (
     platforms_within,
     select_platform,
 )
-from ociassemble.net.download import keep
 from ociassemble.net.url import is_loopback, origin
 from ociassemble.oci import annotations as keys
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.facts import BaseFacts
+from ociassemble.plan.layout import VERSION
 from ociassemble.plan.locked import LockedFacts
 from ociassemble.plan.locked_base import DebianBase, DebianPackage, RegistryBase
-from ociassemble.plan.release import Release
 from ociassemble.progress import Progress
 from ociassemble.transports.protocols import Source
+
+if TYPE_CHECKING:
+    from ociassemble.plan.release import Release
 
 
 class FallbackError(PolicyError):
@@ -218,6 +219,8 @@ class Resolver:
             facts = known.whole(image.platform, image.config) if known.layout.version == VERSION else None
             if facts is not None:
                 return facts
+        from ociassemble.base.inspect import read_facts
+
         label = f"{name.written} {image.platform}"
         return read_facts(image, self.store, progress=self.progress, jobs=self.jobs, label=label)
 
@@ -261,6 +264,8 @@ def kept_blob(blob: Blob, store: Store) -> Blob:
 
     def source() -> BinaryIO:
         if store.size(digest) != size:
+            from ociassemble.net.download import keep
+
             keep(blob, store)
         return store.open(digest)
 

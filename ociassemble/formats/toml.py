@@ -12,14 +12,14 @@ from typing import Any
 MAX_KEY_PARTS = 100  # of one dotted key; real ones have five
 
 _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.){0,1000}+"|'[^'\n]{0,1000}+')"""
-_LONG_KEY = re.compile(rf"""(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{MAX_KEY_PARTS}}}""", re.ASCII)
+_LONG_KEY = rf"""(?a)(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{MAX_KEY_PARTS}}}"""
 
 TOMLDecodeError = tomllib.TOMLDecodeError
 
 
 def loads(text: str) -> dict[str, Any]:
     """The document; `TOMLDecodeError` for all that is wrong with it but `RecursionError` for endless nesting."""
-    if _LONG_KEY.search(text):
+    if re.search(_LONG_KEY, text):
         raise TOMLDecodeError(f"a key of more than {MAX_KEY_PARTS} parts")
     try:
         return tomllib.loads(text)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import ApplicationPlan, LayerPlan, Reason, Source, TextSource, TrustSource
-from ociassemble.project.authorities import Authority
+
+if TYPE_CHECKING:
+    from ociassemble.project.authorities import Authority
 
 FOLDER = "/usr/local/share/ca-certificates"  # where update-ca-certificates looks for what an administrator adds
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_UNSIZED = 8 << 30  # bytes: where nothing announced a size
 MAX_CUTS = 5  # in a row, without a byte in between
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+_CONTENT_RANGE = r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)"
 
 T = TypeVar("T")
 
@@ -271,7 +271,7 @@ def _start(response: Response, asked: int, size: int | None, what: str) -> int:
     """The offset at which the answer begins."""
     if response.status != 206:
         return 0
-    found = _CONTENT_RANGE.fullmatch(response.header("Content-Range").strip())
+    found = re.fullmatch(_CONTENT_RANGE, response.header("Content-Range").strip())
     if not found or int(found[1]) != asked:
         raise AnswerError(f"{what} was asked for from byte {asked} on, and another range came")
     if size is not None and found[3] not in ("*", str(size)):

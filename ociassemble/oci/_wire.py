@@ -110,5 +110,5 @@ def _check(value: Any, depth: int) -> None:
         raise _Refused("a number beyond 2^53")
     elif isinstance(value, float) and not -_MAX_INTEGER <= value <= _MAX_INTEGER:
         raise _Refused("a number beyond 2^53")  # 1e999 is infinite here, and could not be written again
-    elif isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+    elif isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
         raise _Refused("a lone surrogate")

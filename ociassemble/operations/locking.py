@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ociassemble import _files
-from ociassemble.base.inspect import VERSION
 from ociassemble.build import built, planned
 from ociassemble.content.store import healed
 from ociassemble.errors import PolicyError, ProjectError, UsageError
@@ -18,7 +17,7 @@ from ociassemble.lock.changes import PlatformChanges
 from ociassemble.lock.freshness import stale
 from ociassemble.oci.annotations import LAYER_CODEC
 from ociassemble.oci.platform import Platform
-from ociassemble.plan.layout import Layout
+from ociassemble.plan.layout import VERSION, Layout
 from ociassemble.plan.lock import Lock, LockedPlatform
 from ociassemble.plan.locked import LockedFacts, LockedFinding, LockedLayer, Verdict
 from ociassemble.plan.locked_base import BaseLayer, DebianBase, RegistryBase

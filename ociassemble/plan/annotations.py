@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from ociassemble.errors import UsageError
 
-_WORD = re.compile(r"(manifest|index)(-descriptor)?(\[[^\]]*\])?")
-_UNFIT = re.compile(r"[\x00-\x20\x7f]")
+_WORD = r"(manifest|index)(-descriptor)?(\[[^\]]*\])?"
+_UNFIT = r"[\x00-\x20\x7f]"
 _HINT = "write `KEY=VALUE`, `manifest:KEY=VALUE`, `index:KEY=VALUE` or `index,manifest:KEY=VALUE`"
 
 
@@ -49,11 +49,11 @@ def parse(text: str) -> tuple[tuple[str, ...], str]:
         levels = tuple(sorted(set(head.split(","))))
         if unknown := [word for word in levels if word not in ("manifest", "index")]:
             raise AnnotationError(f"annotations of `{unknown[0]}` are not written", hint=_HINT)
-    if not key or _UNFIT.search(key):
+    if not key or re.search(_UNFIT, key):
         raise AnnotationError(f"`{text:.80}` is not a key of an annotation", hint=_HINT)
     return levels, key
 
 
 def _leveled(text: str) -> bool:
     head, colon, _ = text.partition(":")
-    return bool(colon) and all(_WORD.fullmatch(word) for word in head.split(","))
+    return bool(colon) and all(re.fullmatch(_WORD, word) for word in head.split(","))

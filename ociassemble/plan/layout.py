@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from ociassemble.plan.facts import BaseFacts, DirectoryFact, TrustFact
 from ociassemble.plan.strict import Invalid, Object, as_text
 
+# Bumped when what is read from a base changes: facts of older versions, in the store or a lock, are not looked at.
+VERSION = 4
 _ABSOLUTE = re.compile(r"/[^\x00]+")
 _OWNED = re.compile(r"([0-7]{4}) ([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
 

@@ -6,12 +6,14 @@ Each value has its JSON form (`document`) and the strict reading of it (`read`);
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import FILE_NAME, PATH, ArtifactRef
-from ociassemble.plan.release import Release
 from ociassemble.plan.strict import Invalid, Object
+
+if TYPE_CHECKING:
+    from ociassemble.plan.release import Release
 
 REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-][a-z0-9]+)*")
 
@@ -135,6 +137,8 @@ def read_base(value: Any, path: str) -> RegistryBase | DebianBase:
             repository = source.matching("repository", REPOSITORY, "a repository without its host") if there else ""
             return RegistryBase(*manifest, layers, repository)
         if kind == "debian":
+            from ociassemble.plan.release import Release
+
             packages = tuple(DebianPackage.read(item, where) for item, where in source.items("packages"))
             items = source.items("releases") if source.has("releases") else ()
             releases = tuple(Release.read(item, where) for item, where in items)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from ociassemble.errors import UsageError
 
-_OPTION = re.compile(r"(?s)(.*),([A-Za-z][A-Za-z-]*)=([^,]*)")
-_OWNER = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?", re.ASCII)
-_MODE = re.compile(r"0?[0-7]{3}", re.ASCII)
+_OPTION = r"(?s)(.*),([A-Za-z][A-Za-z-]*)=([^,]*)"
+_OWNER = r"(?a)([0-9]{1,10})(?::([0-9]{1,10}))?"
+_MODE = r"(?a)0?[0-7]{3}"
 _LARGEST_ID = 2**31 - 1
 _EXAMPLE = "write it like `--add conf/app.toml:/etc/app.toml,chown=65532:65532,chmod=640`"
 
@@ -35,7 +35,7 @@ def parse(text: str) -> Addition:
     """Read one `--add`. A comma or colon in SRC is a letter of it; `AddError` says what is wrong."""
     place = text
     options: list[tuple[str, str]] = []
-    while found := _OPTION.fullmatch(place):
+    while found := re.fullmatch(_OPTION, place):
         place = found[1]
         options.insert(0, (found[2], found[3]))
     source, colon, target = place.rpartition(":")
@@ -52,7 +52,7 @@ def parse(text: str) -> Addition:
 def _with(addition: Addition, name: str, value: str) -> Addition:
     shown = f"`--add {addition.text}`"
     if name == "chown":
-        owner = _OWNER.fullmatch(value)
+        owner = re.fullmatch(_OWNER, value)
         if owner is None:
             raise AddError(
                 f"{shown}: `{value}` is not UID or UID:GID",
@@ -63,7 +63,7 @@ def _with(addition: Addition, name: str, value: str) -> Addition:
             raise AddError(f"{shown}: an id in `{value}` is above {_LARGEST_ID}")
         return addition._replace(uid=uid, gid=gid)
     if name == "chmod":
-        if not _MODE.fullmatch(value):
+        if not re.fullmatch(_MODE, value):
             raise AddError(
                 f"{shown}: `{value}` is not a mode", hint="three octal digits, like 640; setuid and setgid stay out"
             )

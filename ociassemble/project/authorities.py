@@ -16,10 +16,10 @@ from typing import NamedTuple
 from ociassemble.errors import UsageError
 
 _LIMIT = 4 << 20  # bytes; all authorities of a browser come to 250 KiB
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,60})-----\s(.*?)-----END \1-----", re.DOTALL)
-_BEGIN = re.compile(rb"-----BEGIN ")
+_BLOCK = rb"(?s)-----BEGIN ([A-Z0-9 ]{1,60})-----\s(.*?)-----END \1-----"
+_BEGIN = rb"-----BEGIN "
 _CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE")
-_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_NAME = r"[^A-Za-z0-9._-]+"
 
 
 class AuthorityError(UsageError):
@@ -45,7 +45,7 @@ def read(paths: Iterable[Path]) -> tuple[Authority, ...]:
     found: list[Authority] = []
     for path in dict.fromkeys(paths):
         certificates = parse(_bytes(path), str(path))
-        stem = _NAME.sub("-", path.name.rsplit(".", 1)[0]).strip("-.") or "authority"
+        stem = re.sub(_NAME, "-", path.name.rsplit(".", 1)[0]).strip("-.") or "authority"
         taken, name, number = {one.name for one in found}, stem, 1
         while name in taken:
             number += 1
@@ -70,15 +70,15 @@ def _bytes(path: Path) -> bytes:
 
 def parse(data: bytes, shown: str) -> tuple[bytes, ...]:
     """The certificates of a file, as DER, each once; whether they are X.509 is for others to judge."""
-    if not _BEGIN.search(data):
+    if not re.search(_BEGIN, data):
         if data[:1] == b"\x30":
             return (data,)
         raise AuthorityError(
             f"`--ca-cert {shown}` holds no certificate", hint="it must be PEM (`-----BEGIN CERTIFICATE-----`) or DER"
         )
     found: list[bytes] = []
-    blocks = _BLOCK.findall(data)
-    if len(blocks) != len(_BEGIN.findall(data)):
+    blocks = re.findall(_BLOCK, data)
+    if len(blocks) != len(re.findall(_BEGIN, data)):
         raise AuthorityError(f"`--ca-cert {shown}` has a block without its end", hint="it may have been cut off")
     for label, body in blocks:
         if b"PRIVATE KEY" in label:

@@ -12,7 +12,7 @@ from ociassemble.errors import UsageError
 
 _OPERATORS = frozenset("|&;<>()$`*?[~#\n")
 _IN_DOUBLE_QUOTES = frozenset("$`")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_ASSIGNMENT = r"[A-Za-z_][A-Za-z0-9_]*="
 
 
 class CommandError(UsageError):
@@ -32,7 +32,7 @@ def split_command(text: str) -> tuple[str, ...]:
     if stripped.startswith("["):
         return _array(stripped)
     words = _words(stripped)
-    if words and _ASSIGNMENT.match(words[0]):
+    if words and re.match(_ASSIGNMENT, words[0]):
         raise CommandError(
             f"`{words[0]}` in front of a command needs a shell, and the image has none",
             hint=f"set it in the image: `--env {words[0]}`, or `env` in the settings",

@@ -27,7 +27,7 @@ DOCUMENTATION = "org.opencontainers.image.documentation"
 _LONGEST = 2000  # characters of one value
 _LIMIT = 4 << 20
 _ID = r"\(*\s*[A-Za-z0-9][A-Za-z0-9.:+-]*\s*\)*"
-_SPDX = re.compile(rf"{_ID}(\s+(AND|OR|WITH)\s+{_ID}){{0,50}}", re.ASCII)
+_SPDX = rf"(?a){_ID}(\s+(AND|OR|WITH)\s+{_ID}){{0,50}}"
 # Names of `project.urls` as PEP 753 normalises them: what they are called in annotations.
 _LABELS = {
     "homepage": URL,
@@ -150,7 +150,7 @@ def _licenses(stated: object) -> str:
     if not isinstance(stated, str) or len(stated) > _LONGEST:
         return ""
     text = stated.strip()
-    return text if _SPDX.fullmatch(text) and text not in ("UNLICENSED", "Proprietary", "proprietary") else ""
+    return text if re.fullmatch(_SPDX, text) and text not in ("UNLICENSED", "Proprietary", "proprietary") else ""
 
 
 def _toml(text: str) -> Any:

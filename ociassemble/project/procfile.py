@@ -9,7 +9,7 @@ from ociassemble.errors import ProjectError
 from ociassemble.project.tree import ProjectTree
 
 NAME = "Procfile"
-_LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.*?)\s*")
+_LINE = r"([A-Za-z0-9_-]+):\s*(.*?)\s*"
 
 
 class Process(NamedTuple):
@@ -25,7 +25,7 @@ def read(tree: ProjectTree, path: str, error: type[ProjectError]) -> Process | N
         return None
     processes: dict[str, str] = {}
     for line in tree.text(path).splitlines():
-        found = _LINE.fullmatch(line)
+        found = re.fullmatch(_LINE, line)
         # What a platform runs before each release is no application.
         if found is not None and found[2] and found[1] != "release":
             processes.setdefault(found[1], found[2])

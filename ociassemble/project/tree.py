@@ -12,22 +12,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ociassemble import _pool
 from ociassemble.errors import ProjectError
 from ociassemble.oci.digest import Digest
 from ociassemble.progress import Progress
-from ociassemble.project import addition, ignore, inside, names, secrets
+from ociassemble.project import ignore, inside, names, secrets
 from ociassemble.project import walk as walking
-from ociassemble.project.given import Given, Place, Reader
 from ociassemble.project.packed import TreeFile as TreeFile
 from ociassemble.project.packed import content, tree_file
 from ociassemble.project.walk import LeftOut
+
+if TYPE_CHECKING:
+    from ociassemble.project.addition import Addition
+    from ociassemble.project.given import Given, Place, Reading
 
 IGNORE_FILES = (".ociassembleignore", ".dockerignore")
 _IGNORE_LIMIT = 1 << 20
 _PART = 64 << 20  # bytes that are read at once
 _ANSWER = 64 << 20  # bytes
+_T = TypeVar("_T")
 
 
 class FolderError(ProjectError):
@@ -58,6 +63,7 @@ class ProjectTree:
     notes: tuple[str, ...] = ()
     alone: bool = False
     asked: dict[tuple[str, str], object] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[tuple[str, str], object] = field(default_factory=dict, init=False, repr=False, compare=False)
     _index: Mapping[str, TreeFile] = field(init=False, repr=False, compare=False)
     _elsewhere: Mapping[str, Place] = field(init=False, repr=False, compare=False)
 
@@ -134,6 +140,12 @@ class ProjectTree:
             line = data.count(b"\n", 0, error.start) + 1
             raise inside.FileError(f"`{path}` line {line} is not UTF-8", hint="save it as UTF-8") from error
 
+    def once(self, what: str, path: str, read: Callable[[], _T]) -> _T:
+        """What `read` makes of the file at `path`: read for the first who asks, so that all are told the same."""
+        if (what, path) not in self._known:
+            self._known[what, path] = read()
+        return cast(_T, self._known[what, path])
+
     def part(self, path: str, offset: int, size: int) -> bytes:
         """Some bytes of a packed file, fewer only at its end. What they are is verified when it is packed."""
         try:
@@ -191,7 +203,12 @@ def read(
     the guard looks into. `home` is the user's home folder, which
     is refused as an application. Raises `ProjectError`, or `SecretError` (exit 8).
     """
-    additions = tuple(map(addition.parse, add))
+    additions: tuple[Addition, ...] = ()
+    more: Reading | None = None
+    if add:
+        from ociassemble.project import addition
+
+        additions = tuple(map(addition.parse, add))
     folder, name = _folder(root, home)
     progress = progress if progress is not None else Progress()
     with inside.Root(folder) as descriptor:
@@ -216,15 +233,18 @@ def read(
             hashed = hash_files(descriptor, files)
             digests = {one.path: one.digest for one in hashed}
             packed = tuple(tree_file(item, digests) for item in walk.found)
-            more = Reader(
-                root=descriptor,
-                folder=folder,
-                packed={file.path: file for file in packed},
-                leave_out=outputs,
-                anywhere=add_anywhere,
-                hash_files=hash_files,
-            ).read(additions)
-        findings = [*walking.secrets_in(walk.found, hashed), *more.secrets]
+            if additions:
+                from ociassemble.project.given import Reader
+
+                more = Reader(
+                    root=descriptor,
+                    folder=folder,
+                    packed={file.path: file for file in packed},
+                    leave_out=outputs,
+                    anywhere=add_anywhere,
+                    hash_files=hash_files,
+                ).read(additions)
+        findings = [*walking.secrets_in(walk.found, hashed), *(more.secrets if more else ())]
         for verdict in map(secrets.outside, wheels):
             findings += verdict.findings
             unsearched += verdict.notes
@@ -235,12 +255,12 @@ def read(
     return ProjectTree(
         root=folder,
         files=packed,
-        left_out=(*walk.left_out, *more.left_out),
+        left_out=(*walk.left_out, *(more.left_out if more else ())),
         warnings=tuple(warnings),
         ignorefile=named,
         alone=bool(name),
-        given=more.given,
-        notes=(*_private(files), *more.notes),
+        given=more.given if more else {},
+        notes=(*_private(files), *(more.notes if more else ())),
     )
 
 

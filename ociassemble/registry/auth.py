@@ -12,21 +12,23 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode
 
 from ociassemble.errors import AuthError, NetworkError
 from ociassemble.net.response import Response
 from ociassemble.net.url import redact
 from ociassemble.net.wire import Wire
-from ociassemble.registry import challenge, realm
 from ociassemble.registry.credentials import Credential, Keychain
 from ociassemble.registry.endpoints import Endpoint
 from ociassemble.registry.errors import UnauthorizedError, unauthorized
 
+if TYPE_CHECKING:
+    from ociassemble.registry.challenge import Challenge
+
 _LARGEST = 128 << 10  # bytes of a token server's answer
 _SHORTEST = 60.0  # seconds that any token is taken to live
-_TOKEN = re.compile(r"[!-~]{1,65536}")
+_TOKEN = r"[!-~]{1,65536}"
 CLIENT_ID = "ociassemble"
 
 
@@ -91,6 +93,8 @@ class Authenticator:
 
         Raises `UnauthorizedError`, `RealmError`, `InsecureCredentialsError`.
         """
+        from ociassemble.registry import challenge
+
         offered = challenge.parse(refused.headers("WWW-Authenticate"))
         wanted = list(scopes)
         example = not offered
@@ -155,6 +159,8 @@ class Authenticator:
         credential: Credential | None,
     ) -> _Token:
         """Ask the realm for a token."""
+        from ociassemble.registry import realm
+
         place = realm.check(method.realm, endpoint.base, self._trusted)
         secret = credential if place.trusted else None
         asked = self._clock()
@@ -203,7 +209,7 @@ class Authenticator:
         joint = "" if not text else "&" if "?" in url else "?"
         return self._wire.request("GET", f"{url}{joint}{text}", headers=headers, follow=False)
 
-    def _refuse_schemes(self, endpoint: Endpoint, offered: tuple[challenge.Challenge, ...]) -> None:
+    def _refuse_schemes(self, endpoint: Endpoint, offered: tuple[Challenge, ...]) -> None:
         if offered:
             names = ", ".join(sorted({item.scheme[:30] for item in offered}))
             raise UnauthorizedError(f"`{endpoint.host}` offers no way to log in but {names}, which is not supported")
@@ -231,7 +237,7 @@ def _token(response: Response, asked: float) -> _Token:
         lifetime = document.get("expires_in") or 0
     except (ValueError, AttributeError, RecursionError):
         raise TokenAnswerError(f"the token server `{url}` did not answer with JSON") from None
-    if not isinstance(text, str) or not _TOKEN.fullmatch(text):
+    if not isinstance(text, str) or not re.fullmatch(_TOKEN, text):
         raise TokenAnswerError(f"the token server `{url}` sent no token")
     if not isinstance(lifetime, int | float) or isinstance(lifetime, bool) or lifetime != lifetime:
         lifetime = 0

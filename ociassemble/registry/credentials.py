@@ -21,7 +21,7 @@ from ociassemble.errors import AuthError, Error, ToolError
 from ociassemble.oci.reference import DOCKER_HUB, canonical_host
 
 _LARGEST = 1 << 20  # bytes of a credentials file
-_HELPER_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+_HELPER_NAME = r"(?a)[A-Za-z0-9._-]+"
 _HELPER_TIMEOUT = 30.0  # seconds
 HUB_KEY = "https://index.docker.io/v1/"  # under what docker and its helpers file Docker Hub
 
@@ -188,7 +188,7 @@ def run_helper(name: Any, action: str, data: bytes, *, source: str, sources: Sou
 
     `source` names the file that asks for it. Raises `CredentialHelperError` where it is missing or does not end.
     """
-    if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(_HELPER_NAME, name):
         raise CredentialsFileError(f"{source} names a credential helper that is no name: {name!r:.60}")
     program = f"docker-credential-{name}"
     hint = f"install `{program}`, or remove it from {source}"

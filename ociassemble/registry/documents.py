@@ -9,7 +9,7 @@ from ociassemble.net.response import Response
 from ociassemble.net.url import join
 from ociassemble.registry.errors import RegistryAnswerError
 
-_LINK = re.compile(r"<([^>]*)>([^<]*)")
+_LINK = r"<([^>]*)>([^<]*)"
 
 
 def names(raw: bytes, key: str, host: str) -> list[str]:
@@ -26,7 +26,7 @@ def names(raw: bytes, key: str, host: str) -> list[str]:
 def next_page(response: Response) -> str:
     """The URL of the Link with rel=next (RFC 8288), "" on the last page."""
     for header in response.headers("Link"):
-        for target, parameters in _LINK.findall(header):
+        for target, parameters in re.findall(_LINK, header):
             if "next" in parameters.replace('"', " ").replace("=", " ").split() and target:
                 return join(response.url, target)
     return ""

@@ -73,7 +73,8 @@ def inputs(request: BuildRequest, session: Session) -> Inputs | None:
     for path in request.writes:
         check_place(path)
     tree = tree_of(request, settings, session)
-    return Inputs(settings, tree, _key(request, session, settings, tree))
+    beside = _beside(request, settings)
+    return Inputs(settings, tree, _key(request, session, settings, tree, beside), beside)
 
 
 def unchanged(request: BuildRequest, found: Inputs, session: Session) -> tuple[Written, ...] | None:
@@ -127,7 +128,7 @@ def keep(
     remember(plan, session.store)
     if found is None or shared is None:
         return
-    if _key(request, session, found.settings, found.tree) != found.key:
+    if _beside(request, found.settings) != found.beside:
         return  # lock or wheels were exchanged while they were read: of which of them this is the result, nobody knows
     given = {_sha256(path) for path in found.settings.wheels}
     if plan.lock is None and any(
@@ -197,7 +198,14 @@ def _finished(document: Any) -> _Finished:
 # ------------------------------------------------------------------------------------------------ the key
 
 
-def _key(request: BuildRequest, session: Session, settings: Settings, tree: ProjectTree) -> str:
+def _beside(request: BuildRequest, settings: Settings) -> tuple[str, ...]:
+    """The lock and the user's wheels, which are read anew later: what they are now."""
+    return (_sha256(lock_path(request)), *(_sha256(path) for path in settings.wheels))
+
+
+def _key(
+    request: BuildRequest, session: Session, settings: Settings, tree: ProjectTree, beside: tuple[str, ...]
+) -> str:
     """sha256 over all that decides the result and what is told of it, but for what the record itself holds."""
     variables = session.environment.variables
     document = {
@@ -214,8 +222,7 @@ def _key(request: BuildRequest, session: Session, settings: Settings, tree: Proj
         },
         "request": {name: getattr(request, name) for name in request.__dataclass_fields__ if name not in _PLACES},
         "settings": settings,
-        "lock": _sha256(lock_path(request)),
-        "wheels": [_sha256(path) for path in settings.wheels],
+        "beside": beside,
         "tree": [str(tree.root), tree.alone, tree.left_out, tree.warnings, tree.ignorefile, tree.notes, tree.given],
     }
     hasher = hashlib.sha256(_json(document))

@@ -29,6 +29,7 @@ class Inputs(NamedTuple):
     settings: Settings
     tree: ProjectTree
     key: str  # of the record of the finished build (`session.finished`)
+    beside: tuple[str, ...]  # sha256 of the lock and of the user's wheels, "" for what is not there
 
 
 def settings_of(request: BuildRequest) -> Settings:

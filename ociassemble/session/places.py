@@ -10,7 +10,6 @@ from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import DEFAULT_TAG, Reference
 from ociassemble.session import Session
 from ociassemble.session.request import BuildRequest, from_spec
-from ociassemble.transports.archive import one_platform
 from ociassemble.transports.locate import ARCHIVES, Location, locate
 from ociassemble.transports.protocols import Destination
 
@@ -59,6 +58,8 @@ def _check(outputs: Sequence[tuple[str, Location]], platforms: Callable[[], Sequ
                 hint=f"push with `-t {place.text} --push`; for a folder write `-o oci:DIR`",
             )
         if place.transport == "docker-archive" and len(asked := platforms()) > 1:
+            from ociassemble.transports.archive import one_platform
+
             raise one_platform(place.text, ", ".join(map(str, asked)))
     if sum(place.transport in ARCHIVES and place.path == "-" for _, place in outputs) > 1:
         raise UsageError("two archives cannot both go to standard output", hint="name a file for one of them")

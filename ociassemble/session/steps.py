@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ociassemble.audit.prove import Finding
-from ociassemble.base.inspect import read_trust
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import BaseImage, Resolver
 from ociassemble.content.codec import Codec
@@ -24,11 +24,9 @@ from ociassemble.plan.created import CONSTANT, rfc3339
 from ociassemble.plan.lock import Lock
 from ociassemble.plan.locked import LockedFacts
 from ociassemble.plan.plan import ImagePlan, LayerPlan, Reason
-from ociassemble.project import authorities
-from ociassemble.project.authorities import Authority
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
-from ociassemble.session import Session, bases, host_steps, platforms
+from ociassemble.session import Session, bases, platforms
 from ociassemble.session.cache import Caches
 from ociassemble.session.created import stated_time
 from ociassemble.session.inputs import Inputs, codec_of, lock_path, settings_of, tree_of
@@ -38,6 +36,9 @@ from ociassemble.session.supplies import Supplies
 from ociassemble.session.target import Planned, Target
 from ociassemble.transports.locate import locate
 from ociassemble.transports.protocols import Destination
+
+if TYPE_CHECKING:
+    from ociassemble.project.authorities import Authority
 
 
 class Steps:
@@ -82,6 +83,8 @@ class Steps:
         folder = self.request.application.resolve()
         if not commands or folder in session.prepared:
             return
+        from ociassemble.session import host_steps
+
         if not self.request.run_steps or session.options.offline:
             why = "`--offline`" if session.options.offline else "nothing is built"
             host_steps.leave(commands, why, session.progress)
@@ -102,6 +105,7 @@ class Steps:
         if not self.settings.ca_certs:
             return ()
         from ociassemble.attest import x509
+        from ociassemble.project import authorities
 
         found = authorities.read(self.settings.ca_certs)
         for warning in (warning for one in found for warning in x509.judge(one, x509.now())):
@@ -160,6 +164,8 @@ class Steps:
         def bring(artifacts: tuple[ArtifactRef, ...]) -> None:
             bundles = {item.digest for item in facts.trust}
             if any(ref.digest in bundles for ref in artifacts):
+                from ociassemble.base.inspect import read_trust
+
                 label = f"{base.name.written} {facts.platform}"
                 read_trust(base.image, facts, session.store, progress=session.progress, jobs=session.jobs, label=label)
             supply.fetch(tuple(ref for ref in artifacts if ref.digest not in bundles))

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ociassemble import _run
 from ociassemble.kinds.protocol import Resolution, ResolveRequest
 from ociassemble.lock.application import MAX_LOCK, Application, read_lock
 from ociassemble.lock.supply import Supply
@@ -150,6 +149,7 @@ class Supplies:
 
     def _npm_settings(self, folder: Path) -> NpmSettings:
         """What npm's files and environment say for the project in `folder`; what is not followed is told."""
+        from ociassemble import _run
         from ociassemble.net import trust
         from ociassemble.sources import npmrc
 
@@ -170,6 +170,7 @@ class Supplies:
 
     def _npm_default(self) -> str:
         """The registry that the installed npm uses where nobody names one."""
+        from ociassemble import _run
         from ociassemble.sources import npmrc
 
         environment = self._session.environment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ociassemble.audit.prove import Finding
 from ociassemble.base.resolve import BaseImage
@@ -21,8 +21,10 @@ from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.ground import ground
 from ociassemble.plan.lock import Lock
 from ociassemble.plan.plan import ApplicationPlan, ImagePlan
-from ociassemble.project.authorities import Authority
 from ociassemble.transports.protocols import Written
+
+if TYPE_CHECKING:
+    from ociassemble.project.authorities import Authority
 
 
 def plan_on(

@@ -12,7 +12,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from ociassemble import _pool
 from ociassemble.content.blob import Blob
@@ -34,8 +34,10 @@ from ociassemble.oci.manifest import Manifest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.locked import LockedLayer
 from ociassemble.progress import Progress
-from ociassemble.transports.cacherepo import CacheRepository, Record
 from ociassemble.transports.repository import Repository, Tag
+
+if TYPE_CHECKING:
+    from ociassemble.transports.cacherepo import CacheRepository, Record
 
 T = TypeVar("T")
 

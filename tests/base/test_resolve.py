@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ociassemble.base.inspect import VERSION, LockedFactsError, read_trust
+from ociassemble.base.inspect import LockedFactsError, read_trust
 from ociassemble.base.names import BaseName, expand
 from ociassemble.base.resolve import (
     Assembled,
@@ -32,7 +32,7 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.plan.facts import BaseFacts
-from ociassemble.plan.layout import Layout
+from ociassemble.plan.layout import VERSION, Layout
 from ociassemble.plan.locked import LockedFacts
 from ociassemble.plan.locked_base import BaseLayer, DebianBase, DebianPackage, RegistryBase
 from ociassemble.plan.plan import ArchiveFile

@@ -14,7 +14,7 @@ from ociassemble.kinds.protocol import (
     place,
     workdir_of,
 )
-from ociassemble.kinds.python import backends, inputs, layers, manifest, recognise, select, start, target
+from ociassemble.kinds.python import backends, inputs, layers, manifest, recognise, start, target
 from ociassemble.kinds.python.errors import InputError, NoWheelError, PythonVersionError
 from ociassemble.kinds.python.inputs import Input
 from ociassemble.kinds.python.manifest import LocalProject
@@ -42,6 +42,8 @@ class Python:
 
     def select(self, request: ResolveRequest, resolution: Resolution, facts: BaseFacts) -> tuple[LockedPackage, ...]:
         """One wheel a package, for the base's Python (PY-9 to PY-15)."""
+        from ociassemble.kinds.python import select
+
         return select.select(request, resolution, facts)
 
     def plan(

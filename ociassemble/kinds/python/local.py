@@ -7,7 +7,6 @@ import re
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ociassemble.formats import toml
 from ociassemble.kinds.python import manifest
 from ociassemble.kinds.python.errors import InputError, LockError
 from ociassemble.kinds.python.manifest import at, normalised, table, texts
@@ -178,6 +177,8 @@ def _asks_for_more(tree: ProjectTree, folders: Iterable[str], known: Container[s
 
 def _packages(tree: ProjectTree, path: str) -> list[Any]:
     """What a lock lists as `[[package]]`."""
+    from ociassemble.formats import toml
+
     try:
         listed = toml.loads(tree.text(path)).get("package")
     except toml.TOMLDecodeError as error:

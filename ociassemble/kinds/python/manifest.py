@@ -11,12 +11,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ociassemble.formats import toml
 from ociassemble.kinds.python.errors import ManifestError, NeedsBuildError
 from ociassemble.project.tree import ProjectTree
 
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
-_ENTRY_POINT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*:\s*([A-Za-z_][\w.]*)\s*(\[[^\]]*\])?\s*")
+_NAME = r"(?a)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
+_ENTRY_POINT = r"\s*([A-Za-z_][\w.]*)\s*:\s*([A-Za-z_][\w.]*)\s*(\[[^\]]*\])?\s*"
 
 
 class EntryPoint(NamedTuple):
@@ -74,8 +73,14 @@ def texts(value: Any) -> tuple[str, ...]:
 def pyproject(tree: ProjectTree, folder: str) -> Mapping[str, Any] | None:
     """The parsed pyproject.toml of a folder, None where it has none; ManifestError if it is broken."""
     path = at(folder, "pyproject.toml")
+    return tree.once("pyproject", path, lambda: _pyproject(tree, path))
+
+
+def _pyproject(tree: ProjectTree, path: str) -> Mapping[str, Any] | None:
     if not tree.has(path):
         return None
+    from ociassemble.formats import toml
+
     try:
         return toml.loads(tree.text(path))
     except toml.TOMLDecodeError as error:
@@ -89,7 +94,7 @@ def read(tree: ProjectTree, folder: str) -> LocalProject:
     data = pyproject(tree, folder) or {}
     project = table(data, "project")
     name = project.get("name") or table(data, "tool", "poetry").get("name") or ""
-    if not isinstance(name, str) or (name and not _NAME.fullmatch(name)):
+    if not isinstance(name, str) or (name and not re.fullmatch(_NAME, name)):
         raise ManifestError(f"`{at(folder, 'pyproject.toml')}`: not a name for a project: {name!r:.80}")
     requires = project.get("requires-python", "")
     uv_package = table(data, "tool", "uv").get("package")
@@ -109,7 +114,7 @@ def read(tree: ProjectTree, folder: str) -> LocalProject:
 
 def _scripts(folder: str, project: Mapping[str, Any]) -> Iterable[EntryPoint]:
     for name, value in table(project, "scripts").items():
-        match = _ENTRY_POINT.fullmatch(value) if isinstance(value, str) else None
+        match = re.fullmatch(_ENTRY_POINT, value) if isinstance(value, str) else None
         if match is None:
             raise ManifestError(
                 f"`{at(folder, 'pyproject.toml')}`: the script `{name}` is not `module:function`: {value!r:.80}"

@@ -20,10 +20,11 @@ _DEPTH = 30
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}", re.ASCII)
-# A name, or one version of it: what most lines are. Reading them needs no `packaging`, which takes long to load.
-_PLAIN = re.compile(
-    r"([a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?:\s*==\s*[0-9]{1,9}(?:\.[0-9]{1,9})*)?", re.ASCII | re.IGNORECASE
-)
+# A name with its extras, or one version of it: what most lines are. Reading them needs no `packaging`, which takes
+# long to load.
+_NAME = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
+_VERSION = r"[0-9]{1,9}(?:\.[0-9]{1,9})*(?:(?:a|b|rc)[0-9]{1,9})?(?:\.post[0-9]{1,9})?(?:\.dev[0-9]{1,9})?"
+_PLAIN = re.compile(rf"({_NAME})(?:\[{_NAME}(?:,{_NAME})*\])?(?:\s*==\s*{_VERSION})?", re.ASCII | re.IGNORECASE)
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.ASCII | re.IGNORECASE)
 _PER_REQUIREMENT = re.compile(r"\s+--?(?=[a-zA-Z])")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
@@ -194,6 +195,10 @@ class _Reader:
 
 def read(tree: ProjectTree, path: str) -> Requirements:
     """The requirements file at `path` and everything it includes; RequirementsError names the line at fault."""
+    return tree.once("requirements", path, lambda: _read(tree, path))
+
+
+def _read(tree: ProjectTree, path: str) -> Requirements:
     reader = _Reader(tree)
     reader.read(path, (), constraint=False)
     return Requirements(

@@ -24,7 +24,7 @@ from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 
 PORT = "8080"
-_PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
+_PYTHON = r"(?:.*/)?python[0-9.]*"
 # Console scripts that are also modules. As `-m` the working directory is importable; as a script /usr/local/bin is.
 _MODULES = {
     **{name: name for name in ("celery", "daphne", "fastapi", "flask", "granian", "gunicorn", "hypercorn")},
@@ -72,7 +72,7 @@ def _told(application: Application, settings: Settings, facts: BaseFacts) -> Sta
     cmd = settings.cmd or ()
     if settings.entrypoint is not None:
         words = settings.entrypoint
-        if words and _PYTHON.fullmatch(words[0]):
+        if words and re.fullmatch(_PYTHON, words[0]):
             words = (interpreter, *words[1:])
         elif not words and cmd:
             first, rest = _words(application, facts, cmd)
@@ -81,7 +81,7 @@ def _told(application: Application, settings: Settings, facts: BaseFacts) -> Sta
     if not cmd:
         return Start(None, (), False, reason)
     first, rest = _words(application, facts, cmd)
-    if not (facts.entrypoint and _PYTHON.fullmatch(facts.entrypoint[-1])):
+    if not (facts.entrypoint and re.fullmatch(_PYTHON, facts.entrypoint[-1])):
         return Start(None, (*first, *rest), "gunicorn" in cmd, reason)
     if not first and not rest[0].startswith("/") and not application.tree.packed(rest[0]):
         raise StartCommandError(
@@ -98,7 +98,7 @@ def _words(
     """The words of a command as (interpreter,) and its arguments; as () and themselves for any other program."""
     interpreter = (python_of(facts).interpreter,)
     first, rest = words[0], words[1:]
-    if _PYTHON.fullmatch(first):
+    if re.fullmatch(_PYTHON, first):
         return interpreter, rest
     for script in application.own.scripts if application.own.packaged else ():
         if script.name == first:

@@ -13,10 +13,9 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 # Words that stand where a secret would; and runs nobody draws by lot.
-_PLACEHOLDER = re.compile(
-    rb"example|placeholder|redacted|dummy|sample|changeme|your[-_]|xxxx|\*\*\*|\.\.\.|"
-    rb"0123456|1234567|2345678|7654321|abcdefg|bcdefgh|qwertyu|(.)\1{6}",
-    re.IGNORECASE | re.DOTALL,
+_PLACEHOLDER = (
+    rb"(?is)example|placeholder|redacted|dummy|sample|changeme|your[-_]|xxxx|\*\*\*|\.\.\.|"
+    rb"0123456|1234567|2345678|7654321|abcdefg|bcdefgh|qwertyu|(.)\1{6}"
 )
 # Secrets that everybody has. Their sha256, so that this file holds none.
 _PUBLIC = frozenset(
@@ -29,20 +28,18 @@ _PUBLIC = frozenset(
     }
 )
 _BASE62 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_WORDS = re.compile(
-    rb"pass(word|wd|phrase)?\d*|pw|pwd|secret\d*|token|user(name)?|admin|root|guest|tests?|demo|local|default|none|null|"
+_WORDS = (
+    rb"(?i)pass(word|wd|phrase)?\d*|pw|pwd|secret\d*|token|user(name)?|admin|root|guest|tests?|demo|local|default|none|null|"
     rb"true|false|foo(bar)?|bar|baz|tiger|postgres|mysql|mariadb|redis|rabbitmq|mongo(db)?|development|production|"
-    rb"p[@4a][s$5]{2}w[o0]rd[0-9!]*|hunter2|letmein|x+|\*+|-+|\.+",
-    re.IGNORECASE,
+    rb"p[@4a][s$5]{2}w[o0]rd[0-9!]*|hunter2|letmein|x+|\*+|-+|\.+"
 )
 # `$VAR`, `${VAR}`, `{name}`, `{{ name }}`, `%s`, `%(name)s`, `<name>`, `[name]`, `:name`, `@name@`, `env.NAME`, ...
-_REFERENCE = re.compile(rb"[$%<{\[(:@&!#].*|.*(\$\{|\{\{|%\(|<%|\$\(|#\{).*|.*[>}\])]", re.DOTALL)
-_NUMBER = re.compile(rb"[-+]?[0-9_]*\.?[0-9_]*([eE][-+]?[0-9]+)?[A-Za-z%]{0,2}")
-_LOCAL = re.compile(
-    rb"localhost|127\..*|0\.0\.0\.0|\[?::1?\]?|host(name|ip)?\d*|server(name)?|domain|address|endpoint|ip|db|database|proxy|"
+_REFERENCE = rb"(?s)[$%<{\[(:@&!#].*|.*(\$\{|\{\{|%\(|<%|\$\(|#\{).*|.*[>}\])]"
+_NUMBER = rb"[-+]?[0-9_]*\.?[0-9_]*([eE][-+]?[0-9]+)?[A-Za-z%]{0,2}"
+_LOCAL = (
+    rb"(?i)localhost|127\..*|0\.0\.0\.0|\[?::1?\]?|host(name|ip)?\d*|server(name)?|domain|address|endpoint|ip|db|database|proxy|"
     rb"some[a-z-]*|my[a-z-]*|your[a-z-]*|foo|bar|a|b|x|test|(.+\.)?(example|test|invalid|localhost|local)|"
-    rb"(.+\.)?example\.(com|org|net|edu|io|co)|(.+\.)?(foo|bar|domain|host|server|site|acme)\.(com|org|net|tld)",
-    re.IGNORECASE,
+    rb"(.+\.)?example\.(com|org|net|edu|io|co)|(.+\.)?(foo|bar|domain|host|server|site|acme)\.(com|org|net|tld)"
 )
 
 
@@ -55,7 +52,7 @@ def entropy(value: bytes) -> float:
 def random(value: bytes, bits: float) -> bool:
     """Whether `value` looks drawn by lot: no placeholder, and at least `bits` a byte."""
     # The cheapest question first: files made of beginnings of tokens ask hundreds of thousands of times.
-    return len(set(value)) >= 2**bits and entropy(value) >= bits and _PLACEHOLDER.search(value) is None
+    return len(set(value)) >= 2**bits and entropy(value) >= bits and re.search(_PLACEHOLDER, value) is None
 
 
 def public(value: bytes) -> bool:
@@ -136,7 +133,7 @@ def login(value: bytes) -> bool:
 
 def placeholder(value: bytes) -> bool:
     """Whether a password is a word of manuals, or the name of something that holds the real one."""
-    return bool(_WORDS.fullmatch(value) or _REFERENCE.fullmatch(value) or _PLACEHOLDER.search(value))
+    return bool(re.fullmatch(_WORDS, value) or re.fullmatch(_REFERENCE, value) or re.search(_PLACEHOLDER, value))
 
 
 def _classes(value: bytes) -> int:
@@ -157,7 +154,7 @@ def password(value: bytes, *, strict: bool) -> bool:
 
 def assigned(value: bytes) -> bool:
     """Whether the value of a setting called `password`, `token` or the like is a secret, and no name of one."""
-    if placeholder(value) or len(value) < 8 or _NUMBER.fullmatch(value):
+    if placeholder(value) or len(value) < 8 or re.fullmatch(_NUMBER, value):
         return False
     letters = len(re.findall(rb"[A-Za-z]", value))
     digits = len(re.findall(rb"[0-9]", value))
@@ -174,4 +171,4 @@ def assigned(value: bytes) -> bool:
 
 def real_host(host: bytes) -> bool:
     """Whether a host is somebody's, and not this machine or one of a manual."""
-    return not _LOCAL.fullmatch(host) and not _REFERENCE.fullmatch(host)
+    return not re.fullmatch(_LOCAL, host) and not re.fullmatch(_REFERENCE, host)
