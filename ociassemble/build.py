@@ -18,7 +18,6 @@ step                  from -> to                                              wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ociassemble.audit.prove import raise_errors
 from ociassemble.base.names import expand
@@ -72,8 +71,8 @@ def built(plan: Planned, steps: Steps) -> Planned:
         findings = prove_target(steps.session, steps.request, target, layers, plan.lock)
         steps.tell(findings, target.plan.platform)
         raise_errors(findings, str(target.plan.platform))
-        targets.append(replace(target, layers=layers, findings=findings))
-    return replace(plan, targets=tuple(targets))
+        targets.append(target._replace(layers=layers, findings=findings))
+    return plan._replace(targets=tuple(targets))
 
 
 def build(request: BuildRequest, session: Session, inputs: Inputs | None = None) -> BuildResult:

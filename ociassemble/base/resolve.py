@@ -8,8 +8,9 @@ recorded, and never called by the registry's name. An answer of any kind, be it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from ociassemble.base.names import BaseName
 from ociassemble.content.blob import Blob
@@ -58,8 +59,7 @@ class NoRecipeError(PolicyError):
     code = "policy.no-recipe"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BaseImage:
+class BaseImage(NamedTuple):
     """A base for one platform: the image, and what is known about it.
 
     `source` is "registry", "oci", "local" or "debian"; `packages` and `releases` are those of an assembled base;
@@ -90,8 +90,7 @@ class BaseImage:
         return said
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Assembled:
+class Assembled(NamedTuple):
     """A base made from packages and upstream releases, and which."""
 
     image: Image
@@ -114,8 +113,7 @@ class Assemble(Protocol):
 Pin = RegistryBase | DebianBase
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resolver:
+class Resolver(NamedTuple):
     """What resolving needs: how to open a source (by name, or at a digest), how to assemble, where blobs are kept.
 
     `pins` are the lock's, by platform; what is pinned is never asked for by tag. `known` is what the lock knows of
@@ -128,7 +126,7 @@ class Resolver:
     store: Store
     progress: Progress
     jobs: int
-    known: Mapping[str, LockedFacts] = field(default_factory=dict)
+    known: Mapping[str, LockedFacts] = MappingProxyType({})
 
     def resolve(self, name: BaseName, platforms: Sequence[Platform], base_source: str) -> tuple[BaseImage, ...]:
         """The base for each platform. `base_source` is "auto", "registry" or "debian"."""
@@ -152,7 +150,7 @@ class Resolver:
             )
             return self._debian(name, platforms, fell_back=True)
         asked = node.descriptor.digest
-        return tuple(replace(self._image(name, node, platform), asked=asked) for platform in platforms)
+        return tuple(self._image(name, node, platform)._replace(asked=asked) for platform in platforms)
 
     def platforms(self, name: BaseName, base_source: str) -> tuple[Platform, ...]:
         """Every platform of the base that can be built upon, sorted; for an index that is one read of it."""

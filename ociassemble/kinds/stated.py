@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import replace
 from typing import Any
 
 from ociassemble.errors import UsageError
@@ -30,8 +29,7 @@ class HealthcheckError(UsageError):
 
 def with_settings(config: ConfigPlan, settings: Settings, facts: BaseFacts) -> ConfigPlan:
     """The kind's config change with the settings' own values in it. Start commands are the kind's business."""
-    return replace(
-        config,
+    return config._replace(
         env={**config.env, **settings.env},
         labels={**config.labels, **settings.labels},
         user=settings.user if settings.user is not None else config.user,

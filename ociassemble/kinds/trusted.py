@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ociassemble.plan.artifacts import ArtifactRef
@@ -35,10 +34,9 @@ def trusting(plan: ApplicationPlan, authorities: Sequence[Authority], facts: Bas
     for name, value in env.items():
         reasons.append(Reason(f"{name}={value}", _WHY[name]))
     layer = LayerPlan(title="authorities", role="dependency", sources=tuple(sources))
-    return replace(
-        plan,
+    return plan._replace(
         layers=(layer, *plan.layers),
-        config=replace(plan.config, env={**env, **plan.config.env}),
+        config=plan.config._replace(env={**env, **plan.config.env}),
         reasons=(*plan.reasons, *reasons),
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ociassemble.content.verify import digest_of
 from ociassemble.errors import PolicyError, ProjectError
@@ -38,8 +38,7 @@ class WheelFileError(ProjectError):
     code = "project.wheel"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Application:
+class Application(NamedTuple):
     """What is built: the folder, what it is, and what a lock of it would have to answer."""
 
     tree: ProjectTree

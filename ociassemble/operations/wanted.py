@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ociassemble.base.names import expand
@@ -74,7 +73,7 @@ def _bases(session: Session, request: BuildRequest, settings: Settings, wanted: 
     """The base for each platform that lacks it: at its pin, or whatever its name stands for now."""
     name = expand(wanted.name, overrides={})
     pins = {platform: pin for platform, pin in wanted.platforms.items() if pin is not None}
-    found_by = replace(resolver(session, request, settings), pins=pins)
+    found_by = resolver(session, request, settings)._replace(pins=pins)
     pinned = [Platform.parse(text) for text in sorted(pins)]
     others = [Platform.parse(text) for text in sorted(wanted.platforms) if text not in pins]
     found = found_by.resolve(name, pinned, wanted.source) if pinned else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ociassemble.oci.digest import Digest
@@ -27,8 +27,7 @@ class DirectoryFact(NamedTuple):
         return (self.mode, self.uid, self.gid) == (0o755, 0, 0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PythonFacts:
+class PythonFacts(NamedTuple):
     """The interpreter of a base and where it looks for packages; all paths absolute in the image."""
 
     interpreter: str  # "/usr/bin/python3.13"
@@ -39,8 +38,7 @@ class PythonFacts:
     free_threaded: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodeFacts:
+class NodeFacts(NamedTuple):
     """The Node of a base."""
 
     interpreter: str  # "/nodejs/bin/node", absolute in the image, no link
@@ -63,8 +61,7 @@ class TrustFact(NamedTuple):
     gid: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BaseFacts:
+class BaseFacts(NamedTuple):
     """All that planning may know of a base."""
 
     platform: Platform
@@ -76,10 +73,10 @@ class BaseFacts:
     node: NodeFacts | None = None
     user: str = ""
     workdir: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = MappingProxyType({})
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
-    links: Mapping[str, str] = field(default_factory=dict)  # symlinks to folders: path -> link text
+    links: Mapping[str, str] = MappingProxyType({})  # symlinks to folders: path -> link text
     directories: tuple[DirectoryFact, ...] = ()  # folders other than 0755 0:0, by path
     programs: tuple[str, ...] = ()  # absolute paths of executable files (and links to them) on PATH, sorted
     trust: tuple[TrustFact, ...] = ()  # the bundle that $SSL_CERT_FILE names first, then those of known places
@@ -103,9 +100,9 @@ class BaseFacts:
             "trust": [list(item) for item in self.trust],
         }
         if self.python is not None:
-            result["python"] = {name: getattr(self.python, name) for name in PythonFacts.__slots__}
+            result["python"] = self.python._asdict()
         if self.node is not None:
-            result["node"] = {name: getattr(self.node, name) for name in NodeFacts.__slots__}
+            result["node"] = self.node._asdict()
         return result
 
     @classmethod

@@ -5,8 +5,6 @@ Only these go into a `LayerPlan`, so that a layer keeps its key over bases that 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ociassemble.formats.paths import real_path
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import LayerPlan, places_of
@@ -31,7 +29,7 @@ def ground(layer: LayerPlan, facts: BaseFacts) -> LayerPlan:
     directories = tuple(
         item for item in facts.directories if not item.plain and any(_related(item.path, place) for place in seen)
     )
-    return replace(layer, links=tuple(sorted(links.items())), directories=directories)
+    return layer._replace(links=tuple(sorted(links.items())), directories=directories)
 
 
 def _resolved(path: str, target: str) -> str:

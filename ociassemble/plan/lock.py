@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ociassemble.errors import FormatError, ProjectError
@@ -73,8 +72,7 @@ class Asked(NamedTuple):
             return cls(source.text("base"), platforms, source.text("kind"), settings, inputs)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockedPlatform:
+class LockedPlatform(NamedTuple):
     """The answer for one platform. `base` None leaves the base open."""
 
     facts: LockedFacts
@@ -120,8 +118,7 @@ class LockedPlatform:
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lock:
+class Lock(NamedTuple):
     """A whole lock. `platforms` has exactly the platforms that were asked."""
 
     created: str  # RFC 3339, UTC, whole seconds: "2026-01-31T12:00:00Z"
@@ -184,7 +181,7 @@ class Lock:
 
     def after(self, previous: Lock | None) -> Lock:
         """This lock with the time of `previous` where nothing else moved (LOCK-4)."""
-        if previous is not None and replace(self, created=previous.created).dump() == previous.dump():
+        if previous is not None and self._replace(created=previous.created).dump() == previous.dump():
             return previous
         return self
 

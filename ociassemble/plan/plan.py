@@ -7,7 +7,7 @@ not part of its key. Content is named by sha256; where it comes from is nobody's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from ociassemble.oci.digest import Digest
@@ -168,8 +168,7 @@ Source = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LayerPlan:
+class LayerPlan(NamedTuple):
     """A recipe for one layer."""
 
     title: str  # "dependencies", "numpy", "application": for people and for history
@@ -179,14 +178,13 @@ class LayerPlan:
     directories: tuple[DirectoryFact, ...] = ()  # the base's folders there that are not 0755 0:0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConfigPlan:
+class ConfigPlan(NamedTuple):
     """What changes in the base's config; None keeps the base's, an empty value clears it (specs: merge)."""
 
     entrypoint: tuple[str, ...] | None = None
     cmd: tuple[str, ...] | None = None
-    env: Mapping[str, str | None] = field(default_factory=dict)  # None unsets
-    labels: Mapping[str, str | None] = field(default_factory=dict)
+    env: Mapping[str, str | None] = MappingProxyType({})  # None unsets
+    labels: Mapping[str, str | None] = MappingProxyType({})
     user: str | None = None
     workdir: str | None = None
     ports: tuple[str, ...] = ()  # "8080/tcp"; "8080/tcp-" takes one away
@@ -195,14 +193,13 @@ class ConfigPlan:
     healthcheck: Mapping[str, Any] | None = None  # keys as in the config; without `Test` the base's check is timed
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImagePlan:
+class ImagePlan(NamedTuple):
     """Everything needed to build the image for one platform on a given base."""
 
     platform: Platform
     layers: tuple[LayerPlan, ...]
     config: ConfigPlan
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = MappingProxyType({})
 
 
 class Reason(NamedTuple):
@@ -212,8 +209,7 @@ class Reason(NamedTuple):
     evidence: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ApplicationPlan:
+class ApplicationPlan(NamedTuple):
     """What a kind says about an application: its layers and how to start it."""
 
     layers: tuple[LayerPlan, ...]
@@ -259,8 +255,6 @@ def document(value: Any) -> Any:
     """JSON form of any value of this module; tagged where a reader must tell alternatives apart."""
     if isinstance(value, ArtifactRef):
         return value.document()
-    if isinstance(value, LayerPlan | ConfigPlan | ImagePlan):
-        return {name: document(getattr(value, name)) for name in value.__slots__}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         body = {name: document(getattr(value, name)) for name in value._fields}
         tag = _TAGS.get(type(value))

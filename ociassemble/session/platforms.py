@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import Resolver
 from ociassemble.lock.application import Application
@@ -40,4 +38,4 @@ def on_all(
         where = f"`{name.written}`"
     texts = tuple(map(str, found))
     progress.info(f"platforms: {', '.join(texts)} (all of {where})")
-    return replace(application, platforms=found, asked=application.asked._replace(platforms=texts))
+    return application._replace(platforms=found, asked=application.asked._replace(platforms=texts))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ociassemble.audit.prove import Finding
 from ociassemble.base.resolve import BaseImage
@@ -41,8 +40,7 @@ def plan_on(
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The image of one platform: what it stands on and what it is made of; from `built` on with its layers."""
 
     base: BaseImage
@@ -65,8 +63,7 @@ class Target:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """What will be built: the application, the lock used, `created` (RFC 3339), its packages' source, the targets.
 
     `annotations` are those of the index, where there will be one.
@@ -80,8 +77,7 @@ class Planned:
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuildResult:
+class BuildResult(NamedTuple):
     """What was made, and what became of it at each destination."""
 
     planned: Planned

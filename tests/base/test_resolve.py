@@ -567,10 +567,10 @@ def test_bundles_are_read_from_the_base_when_a_layer_needs_them(bases: Bases) ->
     read_trust(found.image, found.facts, bases.store, progress=Progress(), jobs=2, label="base")
     assert bases.store.open(bundle.digest).read() == CERTIFICATE.encode()
 
-    gone = replace(found.facts, trust=(bundle._replace(path="/etc/none.pem", digest=Digest.of(b"none")),))
+    gone = found.facts._replace(trust=(bundle._replace(path="/etc/none.pem", digest=Digest.of(b"none")),))
     with pytest.raises(LockedFactsError, match=r"none\.pem"):
         read_trust(found.image, gone, bases.store, progress=Progress(), jobs=2, label="base")
-    changed = replace(found.facts, trust=(bundle._replace(digest=Digest.of(b"changed")),))
+    changed = found.facts._replace(trust=(bundle._replace(digest=Digest.of(b"changed")),))
     with pytest.raises(IntegrityError):
         read_trust(found.image, changed, bases.store, progress=Progress(), jobs=2, label="base")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from pathlib import Path
@@ -25,7 +24,7 @@ from tests.kinds.python import samples
 # A folder that each kind claims, whose code ends the process when anybody imports it.
 BOMB = "import os\nos._exit(77)\n"
 # A base with an interpreter for each.
-BASE = dataclasses.replace(samples.distroless(), node=NodeFacts(interpreter="/nodejs/bin/node", version="24.11.1"))
+BASE = samples.distroless()._replace(node=NodeFacts(interpreter="/nodejs/bin/node", version="24.11.1"))
 NODE_BOMB = "process.exit(77)\n"
 FOLDERS: dict[str, dict[str, str | bytes]] = {
     "python": {

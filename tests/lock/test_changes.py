@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,8 @@ def layer(title: str, content: str, size: int = 5) -> LockedLayer:
 
 
 def with_(lock: Lock, *names: str, **fields: Any) -> Lock:
-    there = {name: replace(item, **fields) if name in names else item for name, item in lock.platforms.items()}
-    return replace(lock, platforms=there)
+    there = {name: item._replace(**fields) if name in names else item for name, item in lock.platforms.items()}
+    return lock._replace(platforms=there)
 
 
 AMD64, ARM64 = "linux/amd64", "linux/arm64"
@@ -107,7 +106,7 @@ def test_a_base_of_debian_packages_says_where_they_are_from() -> None:
 def test_a_base_that_is_left_open_and_a_platform_that_is_new() -> None:
     opened_now = with_(example(), AMD64, ARM64, base=None)
     assert moved(example(), opened_now)[0] == f"base {sha('manifest').short} -> none"
-    fewer = replace(example(), platforms={AMD64: example().platforms[AMD64]})
+    fewer = example()._replace(platforms={AMD64: example().platforms[AMD64]})
     assert f"{ARM64}: + flask 3.1.3" in moved(fewer, example())
 
 

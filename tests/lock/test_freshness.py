@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from ociassemble.lock.freshness import stale
@@ -67,7 +65,7 @@ def test_anything_asked_that_differs_makes_it_stale(asked: Asked, reason: str) -
 
 @pytest.mark.spec("LOCK-5")
 def test_another_assembly_version_makes_it_stale() -> None:
-    (found,) = stale(replace(locked(), assembly_version=99), ASKED, {})
+    (found,) = stale(locked()._replace(assembly_version=99), ASKED, {})
 
     assert "assembly-version" in found
 
@@ -96,7 +94,7 @@ def test_other_facts_of_an_open_base_make_it_stale(found: LockedFacts, reason: s
     ("node", "reason"), [("26", "Node 26, locked for Node 24"), ("", "no Node whose version is known, locked for")]
 )
 def test_another_node_of_an_open_base_makes_it_stale(node: str, reason: str) -> None:
-    was = replace(locked(), platforms={PLATFORM: LockedPlatform(facts=facts(node="24", node_version="24.19.0"))})
+    was = locked()._replace(platforms={PLATFORM: LockedPlatform(facts=facts(node="24", node_version="24.19.0"))})
 
     (said,) = stale(was, ASKED, {PLATFORM: facts(node=node)})
 

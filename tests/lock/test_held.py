@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from ociassemble.content.blob import Blob
@@ -73,13 +71,13 @@ def test_another_codec_is_told_and_refused_where_locked() -> None:
 
 @pytest.mark.spec("LOCK-8")
 def test_an_unknown_layer_is_refused_on_a_pinned_base_only() -> None:
-    other = replace(PLAN, links=(("lib", "usr/lib"),))
+    other = PLAN._replace(links=(("lib", "usr/lib"),))
     with pytest.raises(LockedLayerError, match="is not in the lock"):
         held(locked(), built(), plan=other)
     assert held(locked(), built(), plan=other, strict=False) == []
-    assert held(replace(locked(), base=None), built(), plan=other) == []
+    assert held(locked()._replace(base=None), built(), plan=other) == []
 
 
 @pytest.mark.spec("LOCK-8")
 def test_the_application_is_never_locked() -> None:
-    assert held(locked(), built(Digest.of(b"x")), plan=replace(PLAN, role="application")) == []
+    assert held(locked(), built(Digest.of(b"x")), plan=PLAN._replace(role="application")) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -103,7 +102,7 @@ def test_the_environment_of_a_start_command(tmp_path: Path) -> None:
 
 @pytest.mark.spec("NODE-29")
 def test_a_base_may_say_what_it_is_for(tmp_path: Path) -> None:
-    facts = dataclasses.replace(samples.distroless(), env={"NODE_ENV": "test"})
+    facts = samples.distroless()._replace(env={"NODE_ENV": "test"})
     assert plan(tmp_path, {}, "app.js", facts).config.env == {}
 
 
@@ -132,7 +131,7 @@ def test_the_port_of_a_web_framework(framework: str, tmp_path: Path) -> None:
 def test_whoever_says_anything_about_the_port_decides(
     start: str, env: dict[str, str], settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    facts = dataclasses.replace(samples.distroless(), env=env)
+    facts = samples.distroless()._replace(env=env)
     config = plan(
         tmp_path, {"dependencies": {"express": {}}, "scripts": {"start": start}}, "app.js", facts, **settings
     ).config
@@ -184,7 +183,7 @@ def test_two_processes_and_no_web(tmp_path: Path) -> None:
 
 
 def test_a_base_without_node(tmp_path: Path) -> None:
-    facts = dataclasses.replace(samples.distroless(), node=None)
+    facts = samples.distroless()._replace(node=None)
     with pytest.raises(NoNodeError, match="has no Node") as caught:
         plan(tmp_path, {}, "app.js", facts)
     assert "distroless/nodejs" in str(caught.value.hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ def test_wheels_go_to_the_bases_own_site_directory(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="absolute path"):
             plan(tmp_path, {}, packages, python=PythonSettings(site=wrong))
     with pytest.raises(NoPythonError):
-        plan(tmp_path, {}, facts=replace(samples.distroless(), python=None))
+        plan(tmp_path, {}, facts=samples.distroless()._replace(python=None))
 
 
 @pytest.mark.spec("PY-18")

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +63,7 @@ def universal(tmp_path_factory: pytest.TempPathFactory, cache: str) -> Universal
 def test_one_universal_lock_gives_what_uv_chooses_for_a_platform(
     platform: str, universal: Universal, cache: str, tmp_path: Path
 ) -> None:
-    facts = replace(samples.distroless(platform), libc_version="2.40")  # the newest that uv knows by name
+    facts = samples.distroless(platform)._replace(libc_version="2.40")  # the newest that uv knows by name
     request = universal.request._replace(required_hashes=(), provided=("psycopg2",))
     ours = Python().select(request, Resolution("pylock", universal.text), facts)
     samples.project(tmp_path, {"requirements.txt": WANTED})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from packaging.utils import parse_wheel_filename
 
@@ -37,7 +35,7 @@ def test_a_version_without_an_end_is_unknown(where: str) -> None:
     endless = "2." + "9" * 5000
     facts = samples.distroless()
     found = (
-        replace(facts, python=samples.python(endless)) if where == "python" else replace(facts, libc_version=endless)
+        facts._replace(python=samples.python(endless)) if where == "python" else facts._replace(libc_version=endless)
     )
     assert isinstance(target.tags(found), tuple)
 
@@ -75,12 +73,12 @@ def test_markers_are_the_bases() -> None:
     assert len(markers) == 11
     assert markers["python_version"] == "3.13" and markers["python_full_version"] == "3.13.5"
     assert markers["platform_machine"] == "aarch64" and markers["sys_platform"] == "linux"
-    vague = replace(facts, python=samples.python(version=""))
+    vague = facts._replace(python=samples.python(version=""))
     assert target.accepts(">=3.13.4", vague) and not target.accepts(">=3.14", vague)
     assert not target.accepts("nonsense", facts)
 
 
 def test_a_base_without_python() -> None:
     with pytest.raises(NoPythonError, match="no Python") as caught:
-        target.tags(replace(samples.distroless(), python=None))
+        target.tags(samples.distroless()._replace(python=None))
     assert "--base" in (caught.value.hint or "")
