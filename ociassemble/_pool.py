@@ -45,6 +45,7 @@ def each(function: Callable[[A], B], items: Iterable[A], *, jobs: int) -> list[B
             if future in done and future.exception() is not None:
                 break
         else:
+            executor.shutdown()  # its threads are gone when we return: what forks next must be alone
             return [future.result() for future in futures]
         executor.shutdown(wait=True, cancel_futures=True)
         # Raise the error of the earliest item, so that which one is shown does not depend on timing alone.

@@ -7,6 +7,7 @@ has in memory, share none of it, and end with it: at the latest when they next h
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import struct
@@ -109,6 +110,7 @@ def _work(
     try:
         os.close(said)  # or nobody would be told that the last who reads it has gone
         _files.disown()
+        gc.freeze()  # no look for cycles among what was there before: it belongs to the parent
         # Of what a terminal sends to all of them, the parent makes one of these.
         signal.signal(signal.SIGTERM, _ended)
         for other in (signal.SIGINT, signal.SIGHUP):

@@ -29,6 +29,8 @@ class Scenario(NamedTuple):
     forget: Callable[[Scene], None] = lambda scene: None  # what the scene's cache loses before the command
     works_after: tuple[tuple[str, ...], ...] = ()  # what must work after the command, however it ended
     says_the_same: bool = True  # when it is run again
+    wheels: tuple[tuple[str, int], ...] = (("alpha", 1_300_000), ("beta", 9_000))  # of the project, with their sizes
+    apart: bool = False  # layers are written by processes, however little there is to write
 
 
 def _no_cache(scene: Scene) -> None:
@@ -41,6 +43,13 @@ INSPECT = ("inspect", f"local:{IMAGE}")
 
 SCENARIOS = (
     Scenario("build into the local store", (*BUILD, "-t", "localhost/new:v1"), forget=_no_cache),
+    Scenario(
+        "build in processes",
+        (*BUILD, "-t", "localhost/new:v1"),
+        forget=_no_cache,
+        wheels=(("alpha", 1_300_000), ("beta", 9_000), ("gamma", 1_300_000)),
+        apart=True,
+    ),
     Scenario("build and push", (*BUILD, "-t", "HOST/new:v1", "--push"), forget=_no_cache),
     Scenario(
         "push over an older image",
@@ -98,7 +107,7 @@ class Stage:
 
     def __init__(self, scene: Scene, zygote: Zygote, scenario: Scenario) -> None:
         self.scene, self.zygote, self.scenario = scene, zygote, scenario
-        project(scene, alpha=1_300_000, beta=9_000)
+        project(scene, **dict(scenario.wheels))
         self.host = scene.serve().host
         scene.base()
         scene.environment["OCIASSEMBLE_PROGRESS"] = "quiet"
@@ -117,7 +126,8 @@ class Stage:
     def run(self, fault: Fault, *argv: str) -> Outcome:
         """A command with a fault; without words the scenario's own."""
         words = [word.replace("HOST", self.host) for word in argv or self.scenario.argv]
-        return self.zygote.run(words, environment=self.scene.environment, folder=self.scene.root, fault=fault)
+        scene, apart = self.scene, self.scenario.apart
+        return self.zygote.run(words, environment=scene.environment, folder=scene.root, fault=fault, apart=apart)
 
     # --- the same beginning ---
 

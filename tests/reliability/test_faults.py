@@ -44,6 +44,7 @@ class Ending:
         self.before = stage.seen()
         self.done = stage.run(Fault())
         assert self.done.status == 0, self.done.err
+        assert (self.done.forked > 1) == stage.scenario.apart
         self.after = stage.seen()
         stage.check_layouts()
         stage.check_store()

@@ -8,13 +8,16 @@ has one thread only, and no test's locks.
 from __future__ import annotations
 
 import errno
-import itertools
+import fcntl
 import json
+import mmap
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,12 +41,16 @@ NONE = Fault()
 
 
 class Outcome(NamedTuple):
-    """How a command ended: its exit status (negative: a signal), what it wrote, the file operations it came to."""
+    """How a command ended: its exit status (negative: a signal), what it wrote, the file operations it came to.
+
+    Of the processes that it forked, operations are counted as well; there were so many.
+    """
 
     status: int
     out: str
     err: str
     points: int
+    forked: int
 
 
 class Zygote:
@@ -65,11 +72,21 @@ class Zygote:
         self._process.stdin.close()
         self._process.wait(10)
 
-    def run(self, argv: Sequence[str], *, environment: Mapping[str, str], folder: Path, fault: Fault = NONE) -> Outcome:
-        """Run `ociassemble ARGV` in `folder` with exactly this environment."""
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        fault: Fault = NONE,
+        apart: bool = False,
+    ) -> Outcome:
+        """Run `ociassemble ARGV` in `folder` with exactly this environment; `apart`: layers by processes of their own,
+        however small."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = {"argv": list(argv), "environment": dict(environment), "folder": str(folder), "fault": fault}
+        told = {"environment": dict(environment), "folder": str(folder), "fault": fault, "apart": apart}
+        order = {"argv": list(argv), **told}
         print(json.dumps(order), file=self._process.stdin, flush=True)
         return Outcome(*json.loads(self._process.stdout.readline()))
 
@@ -88,12 +105,25 @@ def main() -> None:
                 time.sleep(order["fault"][1] / 1000)
                 os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
+            _wait_for_group(child)
             texts = []
             for file in (out, err, told):
                 file.seek(0)
                 texts.append(file.read().decode("utf-8", "replace"))
         ended = os.waitstatus_to_exitcode(status)
-        print(json.dumps([ended, texts[0], texts[1], int(texts[2] or 0)]), flush=True)
+        points, forked = map(int, texts[2].split() or (0, 0))
+        print(json.dumps([ended, texts[0], texts[1], points, forked]), flush=True)
+
+
+def _wait_for_group(leader: int) -> None:
+    """Until what a command forked has ended as well: with it, or when it finds that it is gone."""
+    for _ in range(1000):
+        try:
+            os.killpg(leader, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    raise AssertionError("processes go on without the one that forked them")
 
 
 def _import_all() -> None:
@@ -123,6 +153,10 @@ def _child(order: dict[str, object], out: int, err: int, told: int) -> None:
         os.chdir(str(order["folder"]))
         tempfile.tempdir = None
         _arm(Fault(*order["fault"]), told)  # type: ignore[misc]
+        if order["apart"]:
+            from ociassemble.layer import apart
+
+            apart.LEAST = 1
         from ociassemble.cli import main as product
 
         status = product([str(word) for word in order["argv"]])  # type: ignore[attr-defined]
@@ -142,11 +176,23 @@ def _arm(fault: Fault, told: int) -> None:
     """Stand at the one door to the disk (`_files`), count what goes through, and do what the fault says."""
     from ociassemble import _files
 
-    numbers = itertools.count(1)
+    counted = mmap.mmap(-1, 16)  # shared with what is forked: file operations, forks
+    lock = threading.Lock()
+
+    def count(which: int) -> int:
+        with lock:
+            fcntl.lockf(told, fcntl.LOCK_EX)
+            numbers = list(struct.unpack("<qq", counted[:]))
+            numbers[which] += 1
+            counted[:] = struct.pack("<qq", *numbers)
+            os.pwrite(told, b"%10d %10d" % tuple(numbers), 0)
+            fcntl.lockf(told, fcntl.LOCK_UN)
+            return numbers[which]
+
+    os.register_at_fork(after_in_parent=lambda: count(1))
 
     def point(operation: str, path: Path) -> None:
-        number = next(numbers)
-        os.pwrite(told, str(number).encode(), 0)
+        number = count(0)
         if fault.kind == "kill" and number == fault.at:
             os.kill(os.getpid(), signal.SIGKILL)
         below = not fault.below or str(path).startswith(tuple(fault.below))
