@@ -37,7 +37,7 @@ def test_the_error_of_the_earliest_item_is_raised_and_the_rest_not_begun() -> No
             both.wait(10)
         raise ValueError(number)
 
-    with pytest.raises(ValueError, match="^0$"):
+    with pytest.raises(ValueError, match=r"^0$"):
         _pool.each(work, range(100), jobs=2)
 
     assert len(begun) < 100
