@@ -1,6 +1,7 @@
-"""One bounded way to do things in parallel: threads, in order, and quick to stop.
+"""One bounded way to do things in parallel in this process: threads, in order, and quick to stop; and its cores.
 
-Hashing, compressing and socket reads release the interpreter lock, so threads are enough.
+Hashing, compressing and socket reads release the interpreter lock, so threads are enough for them. Layers, which are
+as much Python, may have processes: `layer.apart`.
 """
 
 from __future__ import annotations

@@ -262,9 +262,9 @@ def kept_blob(blob: Blob, store: Store) -> Blob:
 
     def source() -> BinaryIO:
         if store.size(digest) != size:
-            from ociassemble.net.download import keep
+            from ociassemble.net.download import fetch_blob
 
-            keep(blob, store)
+            fetch_blob(blob, store)
         return store.open(digest)
 
     return replace(blob, source=source)

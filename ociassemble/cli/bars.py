@@ -30,7 +30,7 @@ class Bars(Lines):
             console=self._console,
             transient=True,
             # With a thread of rich's own there would be no process with one thread, which is what can be forked
-            # (`layer.apart`); while something is under way, events come often enough.
+            # (`layer.apart`). The price: nothing moves while a program or a server is waited for.
             auto_refresh=False,
         )
         self._bars: dict[int, TaskID] = {}

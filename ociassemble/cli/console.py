@@ -75,13 +75,12 @@ def console(ctx: click.Context) -> Iterator[Console]:
         with Bars(sys.stderr, verbose=bool(options.verbose)) as bars:
             yield Console(options, Progress(bars))
         return
-    from ociassemble.cli.render import JsonLines, Plain, Quiet
+    from ociassemble.cli.render import JsonLines, Plain, Quiet, Sink
 
-    sink = (
-        Plain(sys.stderr, verbose=bool(options.verbose))
-        if form == "plain"
-        else {"json": JsonLines, "quiet": Quiet}[form](sys.stderr)
-    )
+    if form == "plain":
+        sink: Sink = Plain(sys.stderr, verbose=bool(options.verbose))
+    else:
+        sink = JsonLines(sys.stderr) if form == "json" else Quiet(sys.stderr)
     try:
         yield Console(options, Progress(sink))
     finally:

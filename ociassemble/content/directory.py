@@ -24,7 +24,7 @@ from typing import BinaryIO
 from ociassemble import _files
 from ociassemble.content import leases
 from ociassemble.content.partial import PartialIngest, put_in_place
-from ociassemble.content.place import private_directory
+from ociassemble.content.place import PRIVATE, private_directory
 from ociassemble.content.sealed import seal, unseal
 from ociassemble.content.store import BlobMissingError, HealingReader, check_record_name
 from ociassemble.content.verify import BLOCK, DigestMismatchError, SizeMismatchError, digest_of, hasher
@@ -64,8 +64,8 @@ class DirectoryStore:
 
     def _to_write(self) -> Path:
         if not self._ready:
-            _files.directory(self.root / "blobs" / "sha256", 0o700)
-            _files.directory(self._incoming, 0o700)
+            _files.directory(self.root / "blobs" / "sha256", PRIVATE)
+            _files.directory(self._incoming, PRIVATE)
             _files.sweep(self._incoming, "", keep=PART)
             self._ready = True
         return self._incoming
@@ -172,7 +172,7 @@ class DirectoryStore:
         if self.record(kind, key) == value:
             return
         path, through = self.root / "records" / kind / key, self._to_write()
-        _files.directory(path.parent, 0o700)
+        _files.directory(path.parent, PRIVATE)
         with _files.TemporaryFile(through) as temporary:
             temporary.write(seal(f"{kind}/{key}", value))
             put_in_place(temporary, path)
@@ -265,7 +265,7 @@ class DirectoryIngest:
             raise DigestMismatchError(f"expected {digest}, but the bytes have the digest {found}")
         path = self._store.path(found)
         if found.algorithm != "sha256":
-            _files.directory(path.parent, 0o700)
+            _files.directory(path.parent, PRIVATE)
         put_in_place(self._file, path)
         self._store._bad.discard(found)
         return found, self._size

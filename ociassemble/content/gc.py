@@ -18,6 +18,7 @@ from typing import NamedTuple
 from ociassemble import _files
 from ociassemble.content import leases
 from ociassemble.content.directory import FRESH, PART, DirectoryStore
+from ociassemble.content.place import PRIVATE
 from ociassemble.errors import DestinationError, Error
 from ociassemble.oci.digest import Digest
 
@@ -174,7 +175,7 @@ def _to_trash(root: Path, chosen: list[Item]) -> list[Item]:
                     gone.append(item)
             elif item.path.lstat().st_mtime == item.used:
                 there = trash / item.path.relative_to(root)
-                _files.directory(there.parent, 0o700)
+                _files.directory(there.parent, PRIVATE)
                 _files.move(item.path, there)
                 gone.append(item)
     _close(trash)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from ociassemble import _files
+from ociassemble.content.place import PRIVATE
 from ociassemble.errors import DestinationError
 
 SLOT = 600  # seconds
@@ -64,7 +65,7 @@ def _opened(path: Path) -> int:
         return _files.lock_file(path)
     except DestinationError as error:
         if isinstance(error.__cause__, FileNotFoundError) and path.parent.parent.is_dir():
-            _files.directory(path.parent, 0o700)
+            _files.directory(path.parent, PRIVATE)
         elif isinstance(error.__cause__, PermissionError | IsADirectoryError):
             _files.clear(path)
         else:

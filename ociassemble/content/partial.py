@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ociassemble import _files
+from ociassemble.content.place import PRIVATE
 from ociassemble.content.verify import DigestMismatchError, SizeMismatchError, blocks, hasher
 from ociassemble.errors import DestinationError
 from ociassemble.oci.digest import Digest
@@ -84,7 +85,7 @@ class PartialIngest:
         found = Digest(f"{self._digest.algorithm}:{self._hash.hexdigest()}")
         if found != self._digest:
             raise DigestMismatchError(f"expected {self._digest}, but the bytes have the digest {found}")
-        _files.directory(self._destination.parent, 0o700)
+        _files.directory(self._destination.parent, PRIVATE)
         put_in_place(self._file, self._destination)
         self._committed = True
         with contextlib.suppress(DestinationError):

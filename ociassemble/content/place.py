@@ -10,6 +10,8 @@ from pathlib import Path
 from ociassemble._files import directories, translate
 from ociassemble.errors import DestinationError
 
+PRIVATE = 0o700  # of every folder of the store (STORE-1)
+
 
 def check_place(path: Path, *, folder: bool = False) -> None:
     """Refuse a name under which no file (or, with `folder`, no folder) could be written, before work is done for it."""
@@ -39,7 +41,7 @@ def private_directory(path: Path, *below: str) -> None:
         try:
             status = path.stat()
         except FileNotFoundError:
-            directories(path, mode=0o700)
+            directories(path, mode=PRIVATE)
             status = path.stat()
         above = path.parent.stat()
     except (OSError, DestinationError) as error:

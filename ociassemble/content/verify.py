@@ -11,7 +11,7 @@ from ociassemble.errors import IntegrityError
 from ociassemble.oci.digest import Digest
 
 BLOCK = 1 << 20  # bytes a read
-_BUFFER = 128 << 10
+_BUFFER = 128 << 10  # bytes that are hashed at once
 _FILLS = (io.FileIO, io.BufferedIOBase)  # streams that read into somebody's buffer without a copy
 
 

@@ -154,7 +154,7 @@ class BlobWriter:
         self._tar_size = 0
         self._writer = CompressingWriter(ingest.write, codec, cores=cores, passed=self._passed)
         self._advanced = advanced
-        self.write = self._writer.write
+        self.write = self._writer.write  # itself, for a step less a block
 
     def _passed(self, block: bytes) -> None:
         self._hash.update(block)

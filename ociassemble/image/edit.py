@@ -10,17 +10,6 @@ from ociassemble.oci.config import ImageConfig
 from ociassemble.oci.descriptor import Descriptor
 
 
-def with_keys(config: ImageConfig, changes: Mapping[str, Any]) -> ImageConfig:
-    """`config` with top-level keys replaced; a value of None removes the key."""
-    document = dict(config.document)
-    for key, value in changes.items():
-        if value is None:
-            document.pop(key, None)
-        else:
-            document[key] = value
-    return ImageConfig.create(document)
-
-
 def to_oci(descriptor: Descriptor) -> Descriptor:
     """The same blob under its OCI media type (layer.md: Docker's and OCI's layers are interchangeable)."""
     return descriptor.with_(media_type=mediatype.to_oci(descriptor.media_type))

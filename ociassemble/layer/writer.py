@@ -42,7 +42,10 @@ class _Written(NamedTuple):
 
 
 class Watch(Protocol):
-    """Sees what is written: each entry, and of those files that it wants to see, the content."""
+    """Sees what is put in: each entry, also a folder that is there already, and content of files that it wants to see.
+
+    Parents that no entry brought are put in unseen.
+    """
 
     def begin(self, entry: Entry, first: bytes) -> Seen | None:
         """An entry at its real place, and the first block of its content; what it returns is shown the content."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ociassemble.formats.package_name import normalised
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.lock import Lock, LockedPlatform
 from ociassemble.plan.locked_base import DebianBase, RegistryBase
@@ -176,4 +176,4 @@ def unknown(names: Iterable[str], lock: Lock) -> Sequence[tuple[str, str]]:
 
 def _plain(name: str) -> str:
     """A name as Python's index compares them; those of npm are lower-case anyway."""
-    return re.sub(r"[-_.]+", "-", name).lower() if not name.startswith("@") else name
+    return normalised(name) if not name.startswith("@") else name

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ociassemble.errors import ProjectError
 from ociassemble.formats import toml
+from ociassemble.formats.package_name import normalised
 from ociassemble.kinds.protocol import ResolveRequest
 from ociassemble.lock import poetry_graph
 from ociassemble.lock.poetry_fields import (
@@ -22,7 +23,6 @@ from ociassemble.lock.poetry_fields import (
     PoetryLockError,
     marker,
     name_of,
-    normalised,
     table,
     tables,
     text,

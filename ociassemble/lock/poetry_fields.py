@@ -32,11 +32,6 @@ def wrong(key: str, of: str, expected: str) -> PoetryLockError:
     return PoetryLockError(f"`{key:.80}` of {of} is not {expected}", hint=hint)
 
 
-def normalised(name: str) -> str:
-    """A name as Python's index compares them."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def table(data: Mapping[str, Any], *keys: str, of: str) -> Mapping[str, Any]:
     """A nested table; an empty one where it is missing."""
     found: Any = data

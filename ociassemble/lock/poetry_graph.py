@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ociassemble.formats.package_name import normalised
 from ociassemble.lock.poetry_fields import (
     LOCK,
     PROJECT,
     PoetryLockError,
     marker,
     name_of,
-    normalised,
     table,
     tables,
     text,

@@ -1,4 +1,4 @@
-"""Bringing files here: `fetch` a file into a store by its digest, `keep` a blob there, `get` a small document."""
+"""Bringing files here: `fetch` a file into a store by its digest, `fetch_blob` a blob, `get` a small document."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ class _Download(NamedTuple):
                 raise
 
 
-def keep(blob: Blob, store: Store, told: Callable[[int], object] = lambda amount: None) -> None:
+def fetch_blob(blob: Blob, store: Store, told: Callable[[int], object] = lambda amount: None) -> None:
     """Bring `blob` into `store`, from where an earlier run stopped if its source can begin there (STORE-7).
 
     As `fetch`: one at a time, and it is verified before it is kept. `told` hears of the bytes that there are more, or,

@@ -105,10 +105,6 @@ class Reference(NamedTuple):
         """The same name, pinned."""
         return self._replace(digest=digest)
 
-    def without_tag(self) -> Reference:
-        """`host/repository[@digest]`."""
-        return self._replace(tag="")
-
     @property
     def _suffix(self) -> str:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -18,6 +17,7 @@ from pathlib import Path
 import ociassemble
 from ociassemble.content.store import ingest_all
 from ociassemble.errors import NotFoundError, ToolError
+from ociassemble.formats.package_name import normalised
 from ociassemble.oci.digest import Digest
 from ociassemble.operations import outside
 from ociassemble.operations.licences import licence_of
@@ -28,7 +28,6 @@ from ociassemble.transports.bundle import File
 
 _NAME = "ociassemble"
 _MTIME = (1980, 1, 2, 0, 0, 0)
-_SEPARATORS = re.compile(r"[-_.]+")
 
 
 class ToolWheelError(ToolError):
@@ -72,7 +71,7 @@ def needed(name: str) -> Mapping[str, str]:
         except (metadata.PackageNotFoundError, InvalidRequirement) as error:
             raise ToolWheelError(f"what `{here[0]}` needs cannot be told: {error}") from error
         if here[0] != name:
-            found[_SEPARATORS.sub("-", here[0]).lower()] = distribution.version
+            found[normalised(here[0])] = distribution.version
         for item in requirements:
             extras = [{"extra": extra} for extra in sorted(here[1])] or [{"extra": ""}]
             if item.marker is None or any(item.marker.evaluate(extra) for extra in extras):

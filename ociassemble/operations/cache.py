@@ -84,23 +84,25 @@ def info(session: Session) -> Info:
     except DestinationError:
         since = ()
     free, total = store.usage()
-    writable = _not_writable(store, "") is None
     return Info(
-        str(store.root.parent), str(store.root), writable, found, dict(sorted(records.items())), since, free, total
+        str(store.root.parent),
+        str(store.root),
+        not _refused(store),
+        found,
+        dict(sorted(records.items())),
+        since,
+        free,
+        total,
     )
 
 
-def _not_writable(store: DirectoryStore, what: str) -> NotWritableError | None:
-    """The error of a store that nothing can be taken out of or put into; `what` cannot be done to it."""
+def _refused(store: DirectoryStore) -> str:
+    """Why nothing can be taken out of a store or put into it; "" where it can."""
     try:
         store.on_disk()
     except NotWritableError as error:
-        refused = store.refused if isinstance(store, CacheStore) else error.message
-        return NotWritableError(
-            f"the store `{store.root}` cannot be {what}: {refused}",
-            hint="run it where, and as whom, the store can be written to; `ociassemble cache info` shows what is in it",
-        )
-    return None
+        return store.refused if isinstance(store, CacheStore) else error.message
+    return ""
 
 
 def _more(amount: Amount, size: int) -> Amount:
@@ -202,8 +204,11 @@ def prune(
     With `everything`, all that no running process may need, names of local images included; else what these need stays.
     Returns what was taken, and the names. Raises `NotWritableError` where nothing can be taken away.
     """
-    if (refused := _not_writable(session.store, "made smaller")) is not None:
-        raise refused
+    if refused := _refused(session.store):
+        raise NotWritableError(
+            f"the store `{session.store.root}` cannot be made smaller: {refused}",
+            hint="run it where, and as whom, the store can be written to; `ociassemble cache info` shows what is in it",
+        )
     store = session.store.on_disk()
     named = all_named(store) if everything else ()
     if not dry_run:

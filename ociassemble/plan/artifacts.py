@@ -13,6 +13,11 @@ FILE_NAME = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]{1,255}")
 PATH = re.compile(r"(?!/)(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+(?:/(?!\Z)|\Z))+")
 
 
+# An absolute one, but for the root itself.
+ABSOLUTE = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+)+")
+MODE = re.compile(r"[01][0-7]{3}", re.ASCII)  # no set-id bits
+
+
 class ArtifactRef(NamedTuple):
     """A wheel, a Debian package, an npm tarball: sha256, size in bytes, and the file name its ecosystem gave it."""
 

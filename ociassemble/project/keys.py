@@ -139,7 +139,7 @@ KEYS = _keys(
     Key("compression", COMPRESSION, "How layers are compressed: gzip, zstd or none, and a level."),
     Key("layers", one_of(*LAYERS), "How dependencies are cut into layers."),
     Key("debian-mirror", STRING, "A mirror that holds debian/ and debian-security/. Never recorded."),
-    Key("node-mirror", STRING, "A mirror of Node's releases, holding v24.19.0/ and so on. Never recorded."),
+    Key("node-mirror", STRING, "A mirror of Node's releases, holding v24.21.0/ and so on. Never recorded."),
     Key("build", _table("build", BUILD_KEYS), "What is done before the folder is packed, and what is packed of it."),
     Key("node", _table("node", NODE_KEYS), "Settings of Node applications."),
     Key("python", _table("python", PYTHON_KEYS), "Settings of Python applications."),

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ociassemble.errors import Error
+from ociassemble.formats.package_name import normalised
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 
@@ -105,11 +106,11 @@ def _document(tree: ProjectTree, path: str, parse: Callable[[str], Any]) -> Mapp
 
 def _member(tree: ProjectTree, package: str, parse: Callable[[str], Any]) -> str:
     """The pyproject.toml of a workspace member; the root's where there is none of that name."""
-    wanted = re.sub(r"[-_.]+", "-", package).lower()
+    wanted = normalised(package)
     for file in tree.files:
         if file.path.endswith("/pyproject.toml"):
             name = _table(_document(tree, file.path, parse), "project").get("name")
-            if isinstance(name, str) and re.sub(r"[-_.]+", "-", name).lower() == wanted:
+            if isinstance(name, str) and normalised(name) == wanted:
                 return file.path
     return "pyproject.toml"
 

@@ -149,7 +149,7 @@ def one_of(*names: str) -> Type:
     return Type(check, {"enum": list(names)})
 
 
-def matching(pattern: str, example: str) -> Type:
+def _matching(pattern: str, example: str) -> Type:
     """A text of this form, of which `example` is one."""
 
     def check(value: Any, shown: str) -> str:
@@ -234,5 +234,5 @@ FINGERPRINTS = Type(_fingerprints, {"type": "array", "items": {"type": "string",
 EPOCH = Type(_epoch, {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _EPOCH}]})
 BY_NAME = Type(_strings_by_name, {"type": "object", "additionalProperties": {"type": "string"}})
 ANNOTATIONS = Type(_annotate, {"type": "array", "items": {"enum": list(_ANNOTATE)}})
-COMPRESSION = matching("^(gzip|zstd|none)(:[0-9]{1,2})?$", "zstd:3")
-SIGNAL = matching("^((SIG)?[A-Z][A-Z0-9]*([+-][0-9]+)?|[0-9]{1,2}|)$", "SIGINT")
+COMPRESSION = _matching("^(gzip|zstd|none)(:[0-9]{1,2})?$", "zstd:3")
+SIGNAL = _matching("^((SIG)?[A-Z][A-Z0-9]*([+-][0-9]+)?|[0-9]{1,2}|)$", "SIGINT")

@@ -14,6 +14,7 @@ from ociassemble.content.store import Store, ingest_all
 from ociassemble.content.verify import blocks, digest_of
 from ociassemble.errors import Error, FormatError, IntegrityError, NotFoundError, OfflineError
 from ociassemble.formats import toml
+from ociassemble.formats.package_name import normalised
 from ociassemble.net import download
 from ociassemble.net.url import redact
 from ociassemble.net.wire import Wire
@@ -97,7 +98,7 @@ def locate(
     """
     by_name: dict[str, dict[Digest, ArtifactRef]] = {}
     for artifact in artifacts:
-        name = simple.normalised(artifact.filename.partition("-")[0])
+        name = normalised(artifact.filename.partition("-")[0])
         by_name.setdefault(name, {})[artifact.digest] = artifact
     search = _Search(index, wire, owned, folder, resolved, progress or Progress())
     groups = _pool.each(search.package, sorted(by_name.items()), jobs=jobs)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ociassemble.errors import Error, FormatError
+from ociassemble.formats.package_name import normalised
 from ociassemble.net.redirect import unreachable_from
 from ociassemble.net.url import join, origin, without_userinfo
 
@@ -26,7 +27,6 @@ _TAG = re.compile(
     r"""[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))?+)*+)>""",
     re.IGNORECASE,
 )
-_SEPARATORS = re.compile(r"[-_.]+")
 
 
 class Link(NamedTuple):
@@ -49,11 +49,6 @@ def parse(data: bytes, content_type: str, url: str) -> tuple[Link, ...]:
     if kind in ("text/html", "application/vnd.pypi.simple.v1+html", "application/xhtml+xml", ""):
         return tuple(_html(data, url))
     raise FormatError(f"the package index answered with `{kind:.80}`, which is no page of a simple index")
-
-
-def normalised(name: str) -> str:
-    """A project's name as indexes spell it (PEP 503)."""
-    return _SEPARATORS.sub("-", name).lower()
 
 
 def same_file(first: str, second: str) -> bool:

@@ -24,7 +24,7 @@ from ociassemble.errors import Error, FormatError, IntegrityError
 from ociassemble.image.image import Layer
 from ociassemble.layer.build import BuiltLayer, layer_descriptor
 from ociassemble.layer.told import ToldLayer
-from ociassemble.net.download import keep
+from ociassemble.net.download import fetch_blob
 from ociassemble.oci._wire import MAX_DOCUMENT
 from ociassemble.oci.annotations import LAYER_CODEC, LAYER_KEY
 from ociassemble.oci.config import ImageConfig
@@ -217,7 +217,7 @@ class LayerCache:
     def _download(self, item: Wanted, descriptor: Descriptor, repository: Repository) -> None:
         remote = repository.client.blob(repository.reference, descriptor.bare())
         with self._progress.task("download", item.title, descriptor.size) as task:
-            keep(remote, self._store, task.advance)
+            fetch_blob(remote, self._store, task.advance)
 
     def _check(self, descriptor: Descriptor, diff_id: Digest, item: Wanted) -> None:
         """Nobody but the place it came from has said which tar is in this layer."""

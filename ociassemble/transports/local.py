@@ -16,11 +16,12 @@ from ociassemble import _files
 from ociassemble.content.blob import Blob
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.partial import put_in_place
+from ociassemble.content.place import PRIVATE
 from ociassemble.content.sealed import seal, unseal
 from ociassemble.content.store import BlobMissingError, ingest_all
 from ociassemble.errors import Error, FormatError, IntegrityError, NotFoundError
 from ociassemble.image.image import Node, read_node
-from ociassemble.net.download import keep
+from ociassemble.net.download import fetch_blob
 from ociassemble.oci import _wire
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
@@ -110,7 +111,7 @@ class LocalDestination:
     def put_blob(self, blob: Blob) -> str:
         if self._has(blob.descriptor):
             return "exists"
-        keep(blob, self._store)
+        fetch_blob(blob, self._store)
         return "written"
 
     def _has(self, descriptor: Descriptor) -> bool:
@@ -130,7 +131,7 @@ class LocalDestination:
 
     def publish(self, descriptor: Descriptor, raw: bytes) -> None:
         path = _ref_path(self._store, self._reference)
-        _files.directory(path.parent, 0o700)
+        _files.directory(path.parent, PRIVATE)
         document = seal(path.name, _wire.dump(descriptor.bare().document()))
         with _files.TemporaryFile(self._store.scratch) as temporary:
             temporary.write(document)

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from ociassemble.image.edit import padded_history, to_oci, with_keys
+from ociassemble.image.edit import padded_history, to_oci
 from ociassemble.oci import mediatype
 from ociassemble.testing.images import image, layer
-
-
-def test_keys_are_replaced_and_removed_and_others_stay() -> None:
-    config = image([layer({"a": "1"})], created="2020-01-01T00:00:00Z", more={"unknown": [1]}).config
-    changed = with_keys(config, {"created": "2021-01-01T00:00:00Z", "history": None, "author": "x"})
-
-    assert list(changed.document) == ["created", "author", "architecture", "os", "config", "rootfs", "unknown"]
-    assert changed.created == "2021-01-01T00:00:00Z"
-    assert config.created == "2020-01-01T00:00:00Z"
-    assert with_keys(changed, {}).raw == changed.raw
 
 
 def test_dockers_types_have_oci_names_and_blobs_stay() -> None:

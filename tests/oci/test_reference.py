@@ -119,8 +119,6 @@ def test_changes() -> None:
     assert reference.name == "gcr.io/a/b"
     assert str(reference.with_tag("2")) == "gcr.io/a/b:2"
     assert str(reference.with_digest(Digest(D))) == f"gcr.io/a/b:1@{D}"
-    assert str(reference.with_digest(Digest(D)).without_tag()) == f"gcr.io/a/b@{D}"
-    assert str(reference.without_tag()) == "gcr.io/a/b"
     assert reference.identifier == "1"
     assert reference.with_digest(Digest(D)).identifier == D
     with pytest.raises(InvalidReferenceError):

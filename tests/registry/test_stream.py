@@ -18,7 +18,7 @@ from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.partial import WORTH
 from ociassemble.content.verify import DigestMismatchError
 from ociassemble.errors import Error, IntegrityError
-from ociassemble.net.download import keep
+from ociassemble.net.download import fetch_blob
 from ociassemble.net.errors import CutError
 from ociassemble.net.wire import Wire
 from ociassemble.oci.reference import Reference
@@ -170,7 +170,7 @@ def test_what_is_told_comes_to_its_size(registry: ChaosRegistry, store: Director
     blob = layer(registry)
     part(store, blob, left)
     told: list[int] = []
-    keep(blob, store, told.append)
+    fetch_blob(blob, store, told.append)
     assert sum(told) == len(DATA)
 
 
@@ -180,7 +180,7 @@ def test_a_source_that_begins_nowhere_else_is_read_from_the_start(store: Directo
     deaf.seekable = lambda: False  # type: ignore[method-assign]
     part(store, blob, DATA[:HALF])
     told: list[int] = []
-    keep(replace(blob, source=lambda: deaf), store, told.append)
+    fetch_blob(replace(blob, source=lambda: deaf), store, told.append)
     assert store.open(blob.descriptor.digest).read() == DATA
     assert sum(told) == len(DATA)
 
@@ -191,14 +191,14 @@ def test_a_source_that_begins_nowhere_else_is_read_from_the_start(store: Directo
 def test_what_it_should_not_be_is_not_kept(store: DirectoryStore, data: bytes) -> None:
     blob = blob_of(DATA)
     with pytest.raises(IntegrityError):
-        keep(replace(blob, source=lambda: io.BytesIO(data)), store)
+        fetch_blob(replace(blob, source=lambda: io.BytesIO(data)), store)
     assert store.size(blob.descriptor.digest) is None
     assert not list(store.scratch.iterdir())
 
 
 def test_a_source_that_brings_it_into_the_store_itself(store: DirectoryStore) -> None:
     blob = blob_of(DATA)
-    keep(kept_blob(blob, store), store)  # nobody waits for himself
+    fetch_blob(kept_blob(blob, store), store)  # nobody waits for himself
     assert store.open(blob.descriptor.digest).read() == DATA
 
 

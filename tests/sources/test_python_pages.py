@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ociassemble.errors import FormatError
-from ociassemble.sources.simple import JSON, Link, normalised, parse, same_file
+from ociassemble.formats.package_name import normalised
+from ociassemble.sources.simple import JSON, Link, parse, same_file
 
 PAGE = "https://registry.example/simple/flask/"
 SHA = "ab" * 32

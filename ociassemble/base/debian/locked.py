@@ -21,7 +21,7 @@ from ociassemble.errors import Error
 from ociassemble.image.image import Image, Layer
 from ociassemble.layer.build import BuiltLayer
 from ociassemble.layer.key import layer_key
-from ociassemble.net.download import keep
+from ociassemble.net.download import fetch_blob
 from ociassemble.oci.annotations import LAYER_CODEC, LAYER_KEY
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.platform import Platform
@@ -76,7 +76,7 @@ def _layer(
 def _fetched(remote: Blob, store: Store) -> bool:
     """Whether the bytes could be had; they can always be built."""
     try:
-        keep(remote, store)
+        fetch_blob(remote, store)
     except Error:
         return False
     return True

@@ -13,6 +13,7 @@ from ociassemble.errors import Error, FormatError, NotFoundError
 from ociassemble.layer.deb import keeper
 from ociassemble.oci import _wire
 from ociassemble.oci.platform import Platform
+from ociassemble.plan.artifacts import ABSOLUTE, MODE
 from ociassemble.plan.plan import DirectorySource, LinkSource, TextSource
 from ociassemble.plan.release import Release
 from ociassemble.plan.strict import Invalid, Object, as_text
@@ -22,8 +23,6 @@ from ociassemble.sources.debian import Suite
 DEFAULT = "debian13"
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+", re.ASCII)
-_ABSOLUTE = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+)+", re.ASCII)
-_MODE = re.compile(r"[01][0-7]{3}", re.ASCII)  # no set-id bits
 _WORD = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
 _HOME = re.compile(r"https://[^/\s]+/(?:[^\s]*/)?", re.ASCII)
 _DERIVED = re.compile(r"ca-bundle|ld\.so\.cache", re.ASCII)
@@ -295,15 +294,15 @@ def _item(value: Any, path: str) -> Item:
         if source.has("derived"):
             return DerivedItem(source.matching("derived", _DERIVED, "a derived file"), source.texts("packages"))
         if source.has("link"):
-            return LinkSource(source.matching("link", _ABSOLUTE, "an absolute path"), source.text("target"))
+            return LinkSource(source.matching("link", ABSOLUTE, "an absolute path"), source.text("target"))
         if source.has("file"):
-            place = source.matching("file", _ABSOLUTE, "an absolute path")
+            place = source.matching("file", ABSOLUTE, "an absolute path")
             text = "".join(line + "\n" for line in source.texts("lines"))
             return TextSource(place, text, _mode(source, 0o644))
-        place = source.matching("directory", _ABSOLUTE, "an absolute path")
+        place = source.matching("directory", ABSOLUTE, "an absolute path")
         uid, gid = (source.integer(key) if source.has(key) else 0 for key in ("uid", "gid"))
         return DirectorySource(place, _mode(source, 0o755), uid, gid)
 
 
 def _mode(source: Object, default: int) -> int:
-    return int(source.matching("mode", _MODE, "four octal digits"), 8) if source.has("mode") else default
+    return int(source.matching("mode", MODE, "four octal digits"), 8) if source.has("mode") else default

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 
+from ociassemble.formats.package_name import normalised
 from ociassemble.kinds.protocol import (
     DefaultBase,
     LockedPackage,
@@ -145,7 +146,7 @@ def _home(tree: ProjectTree, settings: Settings, chosen: Input) -> str:
     package = settings.python.package
     if not package:
         return ""
-    wanted = manifest.normalised(package)
+    wanted = normalised(package)
     for folder in chosen.local:
         if manifest.read(tree, folder).normalised == wanted:
             return folder

@@ -7,9 +7,10 @@ import re
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ociassemble.formats.package_name import normalised
 from ociassemble.kinds.python import manifest
 from ociassemble.kinds.python.errors import InputError, LockError
-from ociassemble.kinds.python.manifest import at, normalised, table, texts
+from ociassemble.kinds.python.manifest import at, table, texts
 from ociassemble.project.tree import ProjectTree
 
 

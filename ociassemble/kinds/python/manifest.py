@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ociassemble.formats.package_name import normalised
 from ociassemble.kinds.python.errors import ManifestError, NeedsBuildError
 from ociassemble.project.tree import ProjectTree
 
@@ -46,11 +47,6 @@ class LocalProject(NamedTuple):
     @property
     def shown(self) -> str:
         return self.name or self.folder or "the project"
-
-
-def normalised(name: str) -> str:
-    """A project's name as it is compared (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def at(folder: str, name: str) -> str:

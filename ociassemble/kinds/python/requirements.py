@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ociassemble.formats.package_name import normalised
 from ociassemble.kinds.python.errors import RequirementsError
-from ociassemble.kinds.python.manifest import normalised
 from ociassemble.project.tree import ProjectTree
 
 _DEPTH = 30

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ociassemble.errors import UsageError
+from ociassemble.formats.package_name import normalised
 from ociassemble.kinds.python import frameworks
 from ociassemble.kinds.python.errors import NoServerError, StartCommandError
 from ociassemble.kinds.python.frameworks import WebApplication
-from ociassemble.kinds.python.manifest import EntryPoint, LocalProject, at, normalised
+from ociassemble.kinds.python.manifest import EntryPoint, LocalProject, at
 from ociassemble.kinds.python.target import python_of
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import Reason

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ociassemble.formats.package_name import normalised
 from ociassemble.kinds.python import requirements
 from ociassemble.kinds.python.errors import RequirementsError
-from ociassemble.kinds.python.manifest import normalised
 from tests.kinds.python import samples
 from tests.spec_tables import cases
 
