@@ -140,7 +140,9 @@ def table(found: Found) -> str:
         lines += ["| target | found | limit | |", "|---|--:|--:|---|"]
         for target in found.targets:
             limit = f"{'≥' if target.least else '≤'} {number(target.limit)} {target.unit}".rstrip()
-            value = f"{number(target.value)} {target.unit}".rstrip()
+            # Where a target is missed by a hair, three digits would not show it.
+            found_as = number(target.value) if target.met else f"{target.value:,.4g}"
+            value = f"{found_as} {target.unit}".rstrip()
             lines.append(f"| {target.what} | {value} | {limit} | {'met' if target.met else '**missed**'} |")
         lines.append("")
     if found.missing:
