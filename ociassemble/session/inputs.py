@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ociassemble.content import compress
 from ociassemble.content.codec import Codec
 from ociassemble.plan.filename import FILENAME
+from ociassemble.project import reading
 from ociassemble.project import settings as project_settings
-from ociassemble.project import tree as project_tree
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 from ociassemble.session import Session
@@ -41,7 +41,7 @@ def settings_of(request: BuildRequest) -> Settings:
 
 def tree_of(request: BuildRequest, settings: Settings, session: Session) -> ProjectTree:
     """The project's folder; outputs, the cache and the lock inside it are not part of it."""
-    return project_tree.read(
+    return reading.read(
         request.application,
         ignorefile=settings.ignorefile,
         allow_secrets=settings.secrets.allow,

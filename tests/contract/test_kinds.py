@@ -15,7 +15,7 @@ from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import NodeFacts
 from ociassemble.plan.plan import ApplicationPlan, LayerPlan, artifacts_of, document, places_of
-from ociassemble.project import tree
+from ociassemble.project import reading
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 from tests.kinds.binary.programs import program
@@ -131,7 +131,7 @@ def test_equal_folders_have_equal_plans_wherever_they_are(
     monkeypatch.setenv("TZ", "Pacific/Chatham")
     monkeypatch.setenv("PORT", "1234")
     monkeypatch.chdir(second)
-    assert as_json(planned(kind, tree.read(second))) == one
+    assert as_json(planned(kind, reading.read(second))) == one
     assert str(tmp_path) not in one
 
 
@@ -170,7 +170,7 @@ def test_an_empty_folder_is_no_traceback(kind: ApplicationKind, tmp_path: Path) 
     from ociassemble.errors import Error
 
     try:
-        plan = planned(kind, tree.read(tmp_path))
+        plan = planned(kind, reading.read(tmp_path))
     except Error as error:
         assert error.hint
     else:

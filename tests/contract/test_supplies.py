@@ -26,8 +26,8 @@ from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.lock import Lock, LockedPlatform
 from ociassemble.plan.locked import LockedFacts
 from ociassemble.progress import Progress
+from ociassemble.project.reading import read
 from ociassemble.project.settings import Settings
-from ociassemble.project.tree import read
 from ociassemble.sources.index_settings import Index, IndexSettings
 from ociassemble.sources.npm import Registries
 from ociassemble.sources.npmrc import NpmSettings

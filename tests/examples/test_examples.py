@@ -16,7 +16,7 @@ from ociassemble.cli.request import request
 from ociassemble.lock.application import fresh_lock, read_lock, recognise
 from ociassemble.oci.platform import Platform
 from ociassemble.progress import Progress
-from ociassemble.project import settings, tree
+from ociassemble.project import reading, settings
 from ociassemble.registry.server import serve
 from ociassemble.testing import images
 from tests.interop.commands import Commands
@@ -61,7 +61,7 @@ def test_its_lock_is_fresh(name: str) -> None:
     assert lock is not None
     stated = settings.load(folder)
     platforms = tuple(map(Platform.parse, lock.asked.platforms))
-    application = recognise(tree.read(folder), stated, platforms, Progress())
+    application = recognise(reading.read(folder), stated, platforms, Progress())
 
     assert fresh_lock(application, folder / "ociassemble.lock", locked=True, ci=True, progress=Progress()) == lock
     assert sorted(lock.platforms) == list(PLATFORMS)

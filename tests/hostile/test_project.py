@@ -14,7 +14,7 @@ from ociassemble.layer import _wheel_metadata as metadata
 from ociassemble.layer.wheel import WheelError, WheelNameError, wheel_name
 from ociassemble.lock.application import read_lock
 from ociassemble.plan.lock import LockFormatError
-from ociassemble.project import tree as trees
+from ociassemble.project import reading
 from ociassemble.session.created import stated_time
 from ociassemble.session.request import BuildRequest
 
@@ -58,7 +58,7 @@ def test_pipes_in_place_of_files_do_not_hang(tmp_path: Path) -> None:
     with pytest.raises(LockFormatError, match="is not a file"):
         read_lock(pipe)
     with pytest.raises(ProjectError, match="is not a file"):
-        trees.read(tmp_path / "app", ignorefile=pipe)
+        reading.read(tmp_path / "app", ignorefile=pipe)
 
 
 def test_versions_of_thousands_of_digits() -> None:

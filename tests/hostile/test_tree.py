@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from ociassemble.errors import ProjectError
-from ociassemble.project import inside, walk
-from ociassemble.project import tree as trees
+from ociassemble.project import ignore, inside, reading, walk
 from ociassemble.project.inside import ChangedError, LeavingError, UnreadableError
 from ociassemble.project.tree import ProjectTree, TreeFile
 from ociassemble.project.walk import FileNameError, SpecialFileError
@@ -54,11 +53,11 @@ def app(tmp_path: Path) -> Path:
 def test_a_symlink_out_is_named_with_its_target(app: Path, link: str, target: str) -> None:
     (app / link).symlink_to(target)
     with pytest.raises(LeavingError) as caught:
-        trees.read(app)
+        reading.read(app)
     assert f"`{link}` -> `{target}`" in caught.value.message
     assert caught.value.exit_code == 3 and caught.value.hint
     (app / ".dockerignore").write_text(f"{link}\n")
-    assert trees.read(app).packed(link) is None
+    assert reading.read(app).packed(link) is None
 
 
 @pytest.mark.spec("PACK-12")
@@ -67,7 +66,7 @@ def test_a_symlink_out_by_way_of_another(app: Path) -> None:
     (app / "up").symlink_to(".")
     (app / "sly").symlink_to("up/../outside")
     with pytest.raises(LeavingError, match="`sly`"):
-        trees.read(app)
+        reading.read(app)
 
 
 @pytest.mark.spec("PACK-12")
@@ -75,7 +74,7 @@ def test_a_symlink_through_a_deeper_folder_stays_inside(app: Path) -> None:
     """`deep/../..` is lexically outside, but `deep` is d/e, so that it ends at the folder itself."""
     (app / "deep").symlink_to("d/e")
     (app / "back").symlink_to("deep/../../file")
-    tree = trees.read(app)
+    tree = reading.read(app)
     assert tree.packed("back") == TreeFile("back", "symlink", 0o777, target="deep/../../file")
     assert tree.text("back") == "inside"
 
@@ -85,7 +84,7 @@ def test_a_symlink_through_a_deeper_folder_stays_inside(app: Path) -> None:
 def test_loops_inside_are_kept(app: Path, target: str) -> None:
     (app / "loop").symlink_to(target)
     (app / "d/back").symlink_to("..")
-    tree = trees.read(app)
+    tree = reading.read(app)
     assert tree.packed("loop") == TreeFile("loop", "symlink", 0o777, target=target)
     assert [file.path for file in tree.files] == ["d", "d/back", "d/e", "d/e/file", "file", "loop"]
 
@@ -93,13 +92,13 @@ def test_loops_inside_are_kept(app: Path, target: str) -> None:
 def test_a_chain_that_doubles_is_a_loop(app: Path) -> None:
     for number in range(60):
         (app / f"l{number}").symlink_to(f"l{number + 1}/l{number + 1}")
-    assert len(trees.read(app).files) == 64
+    assert len(reading.read(app).files) == 64
 
 
 @pytest.mark.spec("PACK-12")
 def test_a_linked_folder_is_not_followed(app: Path) -> None:
     (app / "again").symlink_to("d")
-    assert "again/e" not in {file.path for file in trees.read(app).files}
+    assert "again/e" not in {file.path for file in reading.read(app).files}
 
 
 # --- special files and names ---------------------------------------------------------------------------------
@@ -109,16 +108,16 @@ def test_a_linked_folder_is_not_followed(app: Path) -> None:
 def test_fifos_and_sockets_are_named_and_do_not_hang(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(app / "d/pipe")
     with pytest.raises(SpecialFileError, match="`d/pipe` is a fifo"):
-        trees.read(app)
-    assert not trees.read(app, leave_out=[app / "d/pipe"]).has("d/pipe")
+        reading.read(app)
+    assert not reading.read(app, leave_out=[app / "d/pipe"]).has("d/pipe")
     with pytest.raises(ProjectError, match="pipe"):
-        trees.read(app, leave_out=[app / "d/pipe"]).text("d/pipe")
+        reading.read(app, leave_out=[app / "d/pipe"]).text("d/pipe")
     (app / "d/pipe").unlink()
     monkeypatch.chdir(app)  # the path of a socket is short
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("s")
         with pytest.raises(SpecialFileError, match="`s` is a socket"):
-            trees.read(app)
+            reading.read(app)
 
 
 @pytest.mark.spec("PACK-13")
@@ -129,7 +128,7 @@ def test_devices_are_named(app: Path) -> None:
     except PermissionError:
         pytest.skip("this host lets nobody make a device")
     with pytest.raises(SpecialFileError, match="`null` is a device"):
-        trees.read(app)
+        reading.read(app)
 
 
 @pytest.mark.spec("PACK-13")
@@ -140,11 +139,11 @@ def test_names_that_are_not_utf8(app: Path) -> None:
     except OSError:
         pytest.skip("this file system has UTF-8 names only")
     with pytest.raises(FileNameError, match=r"`d/caf\\xe9` is not UTF-8"):
-        trees.read(app)
+        reading.read(app)
     Path(os.fsdecode(name)).unlink()
     (app / "link").symlink_to(os.fsdecode(b"caf\xe9"))
     with pytest.raises(FileNameError, match="`link`"):
-        trees.read(app)
+        reading.read(app)
 
 
 @pytest.mark.spec("PACK-13")
@@ -153,7 +152,7 @@ def test_whiteouts_are_refused(app: Path, name: str) -> None:
     (app / name).parent.mkdir(exist_ok=True)
     (app / name).write_text("x")
     with pytest.raises(FileNameError, match="whiteout"):
-        trees.read(app)
+        reading.read(app)
 
 
 def test_a_path_deeper_than_any_buffer(app: Path) -> None:
@@ -168,7 +167,7 @@ def test_a_path_deeper_than_any_buffer(app: Path) -> None:
             file.write("deep")
     finally:
         os.close(here)
-    tree = trees.read(app)
+    tree = reading.read(app)
     leaf = tree.packed("nested-folder/" * 600 + "leaf")
     assert leaf is not None and b"".join(tree.content(leaf)()) == b"deep"
 
@@ -180,11 +179,11 @@ AS_NOBODY = """
 import os, sys, unicodedata
 from pathlib import Path
 from ociassemble.errors import Error
-from ociassemble.project import tree
+from ociassemble.project import reading
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
-    print(len(tree.read(Path(sys.argv[1])).files))
+    print(len(reading.read(Path(sys.argv[1])).files))
 except Error as error:
     print(error.code, error.exit_code, error.message, "|", error.hint)
 """
@@ -230,7 +229,7 @@ def read_all(tree: ProjectTree) -> dict[str, bytes]:
 @pytest.mark.spec("PACK-20")
 @pytest.mark.parametrize("change", ["inSide", "insid", "inside!", "", "x" * 3_000_000])
 def test_a_file_that_changed_since_is_never_packed(app: Path, change: str) -> None:
-    tree = trees.read(app)
+    tree = reading.read(app)
     file = tree.packed("file")
     assert file is not None
     status = (app / "file").stat()
@@ -248,7 +247,7 @@ def test_a_file_that_changed_since_is_never_packed(app: Path, change: str) -> No
 @pytest.mark.spec("PACK-20")
 def test_a_file_that_grows_while_it_is_packed(app: Path) -> None:
     (app / "file").write_bytes(b"a" * (2 * inside.BLOCK))
-    tree = trees.read(app)
+    tree = reading.read(app)
     file = tree.packed("file")
     assert file is not None
     blocks = tree.content(file)()
@@ -266,7 +265,7 @@ def test_a_file_that_changes_between_listing_and_hashing(app: Path) -> None:
     with inside.Root(app) as root:
         found = [
             item
-            for item in walk.walk(root, trees.ignore.Rules(), leave_out=frozenset(), folders=frozenset()).found
+            for item in walk.walk(root, ignore.Rules(), leave_out=frozenset(), folders=frozenset()).found
             if item.is_file
         ]
         (app / "file").write_text("other")
@@ -277,7 +276,7 @@ def test_a_file_that_changes_between_listing_and_hashing(app: Path) -> None:
 @pytest.mark.spec("PACK-20", "PACK-21")
 @pytest.mark.parametrize("what", ["gone", "link", "folder", "fifo", "parent-link", "parent-gone"])
 def test_a_file_that_became_something_else(app: Path, what: str) -> None:
-    tree = trees.read(app)
+    tree = reading.read(app)
     file = tree.packed("d/e/file")
     assert file is not None
     if what.startswith("parent"):
@@ -320,7 +319,7 @@ def test_a_swapper_never_gets_outside_content_in(app: Path) -> None:
             if number >= 300 and refused:
                 break
             try:
-                tree = trees.read(app, jobs=1)
+                tree = reading.read(app, jobs=1)
                 seen.update(read_all(tree).values())
             except ProjectError:
                 refused += 1
@@ -343,9 +342,9 @@ def test_memory_does_not_grow_with_a_file(tmp_path: Path) -> None:
     with open(app / "big", "wb") as file:
         file.truncate(256 << 20)
     code = (
-        "import resource, sys; from pathlib import Path; from ociassemble.project import tree\n"
+        "import resource, sys; from pathlib import Path; from ociassemble.project import reading\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "t = tree.read(Path(sys.argv[1])); n = sum(map(len, t.content(t.files[0])()))\n"
+        "t = reading.read(Path(sys.argv[1])); n = sum(map(len, t.content(t.files[0])()))\n"
         "assert n == 256 << 20; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(app)], capture_output=True, text=True, check=True)

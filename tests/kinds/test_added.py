@@ -19,9 +19,10 @@ from ociassemble.plan.plan import FileItem, FilesSource, LayerPlan, TextSource
 from ociassemble.project.addition import AddError, parse
 from ociassemble.project.given import AddMissingError
 from ociassemble.project.inside import LeavingError
+from ociassemble.project.reading import read
 from ociassemble.project.secrets import SecretError
 from ociassemble.project.settings import Settings
-from ociassemble.project.tree import ProjectTree, read
+from ociassemble.project.tree import ProjectTree
 from ociassemble.project.walk import SpecialFileError
 from ociassemble.testing import images
 from ociassemble.transports.layout import LayoutSource

@@ -12,7 +12,7 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import ConfigPlan, FileItem, FilesSource
-from ociassemble.project import tree as trees
+from ociassemble.project import reading
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 
@@ -27,7 +27,7 @@ def tree(tmp_path: Path) -> ProjectTree:
     (tmp_path / "latest").symlink_to("bin/run")
     (tmp_path / ".dockerignore").write_text("*.md")
     (tmp_path / "a.md").write_text("x")
-    return trees.read(tmp_path)
+    return reading.read(tmp_path)
 
 
 def items(tree: ProjectTree, **stated: str) -> tuple[FileItem, ...]:
@@ -86,14 +86,14 @@ def test_it_recognises_everything_and_resolves_nothing(tree: ProjectTree, tmp_pa
     found = kind.recognise(tree)
     assert found is not None and (found.kind, found.evidence) == ("directory", "1 file")
     (tmp_path / "none").mkdir()
-    found = kind.recognise(trees.read(tmp_path / "none"))
+    found = kind.recognise(reading.read(tmp_path / "none"))
     assert found is not None and found.evidence == "0 files"
     assert kind.request(tree, Settings(), FACTS) is None
 
 
 def test_an_empty_folder_still_makes_its_place(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    tree = trees.read(tmp_path / "none")
+    tree = reading.read(tmp_path / "none")
     assert items(tree) == (FileItem("/app", "directory", 0o755),)
     assert place(tree, "/") == ()
 

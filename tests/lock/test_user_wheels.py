@@ -12,8 +12,8 @@ from ociassemble.lock.resolve import _overrides
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.progress import Progress
+from ociassemble.project.reading import read
 from ociassemble.project.settings import Settings
-from ociassemble.project.tree import read
 
 PLATFORMS = (Platform.parse("linux/amd64"),)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ociassemble.project.metadata import describe, public, repository
+from ociassemble.project.reading import read
 from ociassemble.project.settings import PythonSettings, Settings
-from ociassemble.project.tree import read
 
 PREFIX = "org.opencontainers.image."
 PYPROJECT = """

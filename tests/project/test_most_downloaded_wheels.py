@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ociassemble.project import tree as trees
+from ociassemble.project import reading
 from ociassemble.project.secrets import Guard
 
 # In the order of downloads; the wheels that Python 3.11 on x86-64 Linux takes, by name, version, sha256 and size.
@@ -35,7 +35,7 @@ def test_nothing_is_found_in_them(tmp_path: Path) -> None:
          "--python-platform", "x86_64-manylinux_2_34", "--link-mode", "copy", "-r", pins],
         check=True,
     )  # fmt: skip
-    tree = trees.read(place)
+    tree = reading.read(place)
     assert sum(file.size for file in tree.files) > 700_000_000
     assert [warning for warning in tree.warnings if "secrets" in warning] == []
     # What a build leaves out unasked is not looked at above.

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ociassemble.project import keys, tree
+from ociassemble.project import keys, reading
 from ociassemble.project.ignore import IgnoreFileError, parse
 from ociassemble.project.settings import SettingError
 
 
 def packed(root: Path, *include: str, exclude: tuple[str, ...] = ()) -> list[str]:
     """The files that are packed."""
-    found = tree.read(root, include=include, exclude=exclude)
+    found = reading.read(root, include=include, exclude=exclude)
     return [file.path for file in found.files if file.kind == "file"]
 
 
@@ -83,7 +83,7 @@ def test_of_node_modules_only_what_is_named(tmp_path: Path) -> None:
 def test_a_pattern_that_matches_nothing_is_told(tmp_path: Path) -> None:
     lay(tmp_path, "dist/a.js")
 
-    found = tree.read(tmp_path, include=("dist/**", "dits/**"))
+    found = reading.read(tmp_path, include=("dist/**", "dits/**"))
 
     assert [text for text in found.warnings if "include" in text] == [
         "`dits/**` of [build] include matches nothing in the folder"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ociassemble.errors import ProjectError
-from ociassemble.project import procfile, tree
+from ociassemble.project import procfile, reading
 from ociassemble.project.procfile import Process
 
 
@@ -17,7 +17,7 @@ class NoneError(ProjectError):
 
 def chosen(folder: Path, text: str) -> Process | None:
     (folder / "Procfile").write_text(text)
-    return procfile.read(tree.read(folder), "Procfile", NoneError)
+    return procfile.read(reading.read(folder), "Procfile", NoneError)
 
 
 @pytest.mark.spec("PY-23")
@@ -45,4 +45,4 @@ def test_where_nobody_can_tell(tmp_path: Path, text: str) -> None:
 
 def test_without_the_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
-    assert procfile.read(tree.read(tmp_path), "Procfile", NoneError) is None
+    assert procfile.read(reading.read(tmp_path), "Procfile", NoneError) is None

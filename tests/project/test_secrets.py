@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from ociassemble.errors import UsageError
-from ociassemble.project import secrets, settings
-from ociassemble.project import tree as trees
+from ociassemble.project import reading, secrets, settings
 from ociassemble.project.secrets import SecretError, archives
 from ociassemble.project.secrets.findings import SHOWN
 from ociassemble.project.secrets.rules import RULES
@@ -24,7 +23,7 @@ from tests.spec_tables import cases
 def refused(folder: Path, *allowed: str) -> tuple[str, ...]:
     """What the guard lists of a folder."""
     with pytest.raises(SecretError) as caught:
-        trees.read(folder, allow_secrets=allowed)
+        reading.read(folder, allow_secrets=allowed)
     return caught.value.details
 
 
@@ -76,7 +75,7 @@ def test_planted(planted: Planted, tmp_path: Path) -> None:
     assert detail.startswith(f"`{place}`: {planted.rule} (")
     assert (planted.secret[6:] or planted.secret) not in detail
     fingerprint = detail.rpartition(" ")[2]
-    assert trees.read(tmp_path, allow_secrets=[fingerprint]).warnings == ()
+    assert reading.read(tmp_path, allow_secrets=[fingerprint]).warnings == ()
 
 
 @pytest.mark.spec("SECRET-15", "SECRET-16", "SECRET-17", "SECRET-18")
@@ -86,7 +85,7 @@ def test_planted(planted: Planted, tmp_path: Path) -> None:
 def test_near_misses(name: str, path: str, text: str, draw: Draw, tmp_path: Path) -> None:
     (tmp_path / path).write_text(text.replace("@", draw(random.Random(name)), 1))
     (tmp_path / ".dockerignore").write_text("!.npmrc")  # which nothing would pack
-    assert len(trees.read(tmp_path).files) == 1
+    assert len(reading.read(tmp_path).files) == 1
 
 
 @pytest.mark.spec("SECRET-16")
@@ -121,15 +120,15 @@ def test_all_are_listed_and_each_way_out_works(tmp_path: Path) -> None:
         "`deploy/id_rsa`: ssh-key-file (SSH private key)",
     ]
     with pytest.raises(SecretError) as caught:
-        trees.read(tmp_path)
+        reading.read(tmp_path)
     assert caught.value.code == "policy.secret" and caught.value.exit_code == 8
     marks = [detail.rpartition(" ")[2] for detail in details]
     hint = caught.value.hint or ""
     assert "a line `.env` to .ociassembleignore" in hint and f'[secrets] allow = ["{marks[0]}"]' in hint
     assert refused(tmp_path, *marks[:3]) == details[3:]
-    assert len(trees.read(tmp_path, allow_secrets=marks).files) == 5
+    assert len(reading.read(tmp_path, allow_secrets=marks).files) == 5
     (tmp_path / ".dockerignore").write_text(".env\ndeploy\napp.py")
-    assert trees.read(tmp_path).files == ()
+    assert reading.read(tmp_path).files == ()
 
 
 @pytest.mark.spec("SECRET-32")
@@ -137,7 +136,7 @@ def test_a_fingerprint_survives_moving_lines_and_allows_nothing_else(tmp_path: P
     write(tmp_path, a__py=f"x = '{TOKEN}'\n")
     mark = refused(tmp_path)[0].rpartition(" ")[2]
     write(tmp_path, a__py=f"# moved\n\n\nprint(1)\ny = '{TOKEN}'  # renamed\n")
-    assert trees.read(tmp_path, allow_secrets=[mark]).warnings == ()
+    assert reading.read(tmp_path, allow_secrets=[mark]).warnings == ()
     write(tmp_path, a__py=f"x = '{TOKEN}'\ny = '{OTHER}'\n")
     assert [detail.partition(" ")[0] for detail in refused(tmp_path, mark)] == ["`a.py:2`:"]
     write(tmp_path, a__py="", b__py=f"x = '{TOKEN}'\n")  # another file
@@ -148,7 +147,7 @@ def test_a_fingerprint_survives_moving_lines_and_allows_nothing_else(tmp_path: P
 def test_a_name_is_allowed_with_its_content(tmp_path: Path) -> None:
     write(tmp_path, __env="MODE=test\n")
     mark = refused(tmp_path)[0].rpartition(" ")[2]
-    assert trees.read(tmp_path, allow_secrets=[mark]).warnings == ()
+    assert reading.read(tmp_path, allow_secrets=[mark]).warnings == ()
     write(tmp_path, __env="MODE=test\nPASSWORD=1\n")
     assert refused(tmp_path, mark)
 
@@ -156,7 +155,7 @@ def test_a_name_is_allowed_with_its_content(tmp_path: Path) -> None:
 @pytest.mark.spec("SECRET-34")
 def test_a_fingerprint_of_what_is_gone_is_told(tmp_path: Path) -> None:
     write(tmp_path, a__py="")
-    warnings = trees.read(tmp_path, allow_secrets=["0123456789abcdef"]).warnings
+    warnings = reading.read(tmp_path, allow_secrets=["0123456789abcdef"]).warnings
     assert warnings == ("the settings allow a secret `0123456789abcdef` that is not there",)
 
 
@@ -186,7 +185,7 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
 def test_a_folder_named_like_a_secret_is_none(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
     (tmp_path / ".env/readme").write_text("x")
-    assert len(trees.read(tmp_path).files) == 2
+    assert len(reading.read(tmp_path).files) == 2
 
 
 @pytest.mark.spec("SECRET-12")
@@ -243,7 +242,7 @@ def test_an_archive_in_an_archive_and_no_deeper(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(zipped("b.zip", inner))
     assert refused(tmp_path)[0].startswith("`a.zip!/b.zip!/c.txt:1`: ")
     (tmp_path / "a.zip").write_bytes(zipped("z.zip", zipped("b.zip", inner)))
-    warnings = trees.read(tmp_path).warnings
+    warnings = reading.read(tmp_path).warnings
     assert warnings == ("the archive `a.zip!/z.zip!/b.zip` lies too deep to be searched for secrets",)
 
 
@@ -260,7 +259,7 @@ def test_limits_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("b.txt", bytes(8 << 20))
     (tmp_path / "a.zip").write_bytes(made.getvalue())
-    (warning,) = trees.read(tmp_path).warnings
+    (warning,) = reading.read(tmp_path).warnings
     assert warning == "only the first 1 MiB in `a.zip` were searched for secrets"
 
 
@@ -268,7 +267,7 @@ def test_limits_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("cut", [1, 5, 21, 22, 40, 90, 150])
 def test_a_damaged_archive_is_told_and_never_a_crash(cut: int, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(zipped("c.txt", b"nothing" * 9)[:-cut])
-    (warning,) = trees.read(tmp_path).warnings
+    (warning,) = reading.read(tmp_path).warnings
     assert warning.startswith("`a.zip` was not searched for secrets to its end: ")
 
 
@@ -288,12 +287,12 @@ def test_wheels_the_user_built_are_looked_into(tmp_path: Path) -> None:
     project.mkdir()
     wheel.write_bytes(zipped("one/a.py", f"\nx = '{TOKEN}'\n".encode()))
     with pytest.raises(SecretError) as caught:
-        trees.read(project, wheels=[wheel])
+        reading.read(project, wheels=[wheel])
     (detail,) = caught.value.details
     assert detail.startswith("`one-1-py3-none-any.whl!/one/a.py:2`: github-token (")
     mark = detail.rpartition(" ")[2]
-    assert trees.read(project, wheels=[wheel], allow_secrets=[mark]).warnings == ()
-    assert trees.read(project, wheels=[tmp_path / "missing.whl"]).warnings == ()  # the build says so elsewhere
+    assert reading.read(project, wheels=[wheel], allow_secrets=[mark]).warnings == ()
+    assert reading.read(project, wheels=[tmp_path / "missing.whl"]).warnings == ()  # the build says so elsewhere
 
 
 @pytest.mark.spec("SECRET-17")

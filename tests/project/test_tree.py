@@ -12,10 +12,10 @@ import pytest
 from ociassemble.errors import Error, ProjectError
 from ociassemble.oci.digest import Digest
 from ociassemble.progress import Event, Finished, Progress, Started
-from ociassemble.project import inside
-from ociassemble.project import tree as trees
+from ociassemble.project import inside, reading
 from ociassemble.project.ignore import IgnoreFileError
-from ociassemble.project.tree import FolderError, ProjectTree, TreeFile
+from ociassemble.project.reading import FolderError
+from ociassemble.project.tree import ProjectTree, TreeFile
 
 
 def make(root: Path, *files: str, **content: str) -> Path:
@@ -38,7 +38,7 @@ def test_a_small_folder(tmp_path: Path) -> None:
     make(tmp_path, "b.py", "a/x.txt", "empty/")
     (tmp_path / "b.py").chmod(0o711)
     (tmp_path / "link").symlink_to("a/x.txt")
-    tree = trees.read(tmp_path)
+    tree = reading.read(tmp_path)
     assert tree.files == (
         TreeFile("a", "directory", 0o755),
         TreeFile("a/x.txt", "file", 0o644, 7, Digest.of(b"a/x.txt")),
@@ -53,7 +53,7 @@ def test_a_small_folder(tmp_path: Path) -> None:
 @pytest.mark.spec("PACK-11")
 def test_order_is_bytewise_and_folders_stand_before_their_content(tmp_path: Path) -> None:
     make(tmp_path, "a/b", "a-b", "a.b", "a/b.c/d", "a/b-c", "B", "é", "z", "\U0001f40d", "a\ue000")
-    assert packed(trees.read(tmp_path)) == [
+    assert packed(reading.read(tmp_path)) == [
         "B", "a", "a/b", "a/b-c", "a/b.c", "a/b.c/d", "a-b", "a.b", "a\ue000", "z", "é", "\U0001f40d",
     ]  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_modes(tmp_path: Path, on_disk: int, in_image: int) -> None:
     make(tmp_path, "f", "d/g")
     (tmp_path / "f").chmod(on_disk)
     (tmp_path / "d").chmod(0o1777)
-    tree = trees.read(tmp_path)
+    tree = reading.read(tmp_path)
     assert tree.packed("f") == TreeFile("f", "file", in_image, 1, Digest.of(b"f"))
     assert tree.packed("d") == TreeFile("d", "directory", 0o755)
 
@@ -77,7 +77,7 @@ def test_private_files_are_told(tmp_path: Path) -> None:
     make(tmp_path, "a", "b", "c", "d", "open")
     for name in "abcd":
         (tmp_path / name).chmod(0o640)
-    assert trees.read(tmp_path).notices() == (
+    assert reading.read(tmp_path).notices() == (
         "readable for everyone in the image, though not here: a, b, c and 1 more",
     )
 
@@ -86,14 +86,14 @@ def test_private_files_are_told(tmp_path: Path) -> None:
 def test_hard_links_are_files(tmp_path: Path) -> None:
     make(tmp_path, "a")
     os.link(tmp_path / "a", tmp_path / "b")
-    assert [file.kind for file in trees.read(tmp_path).files] == ["file", "file"]
+    assert [file.kind for file in reading.read(tmp_path).files] == ["file", "file"]
 
 
 @pytest.mark.spec("PACK-1", "PACK-3", "PACK-8")
 def test_ignore_files(tmp_path: Path) -> None:
     make(tmp_path, "a.md", "docs/a.md", "docs/keep/b.md", "src/a.py", "ociassemble.lock")
     (tmp_path / ".dockerignore").write_text("docs\n!docs/keep/b.md\n")
-    tree = trees.read(tmp_path)
+    tree = reading.read(tmp_path)
     assert packed(tree) == ["a.md", "docs", "docs/keep", "docs/keep/b.md", "src", "src/a.py"]
     assert tree.ignorefile == ".dockerignore"
     assert dict(tree.left_out) == {
@@ -101,12 +101,12 @@ def test_ignore_files(tmp_path: Path) -> None:
         "ociassemble.lock": "steers the build",
     }
     (tmp_path / ".ociassembleignore").write_text("*.md\n")
-    tree = trees.read(tmp_path)
+    tree = reading.read(tmp_path)
     assert packed(tree) == ["docs", "docs/a.md", "docs/keep", "docs/keep/b.md", "src", "src/a.py"]
     assert tree.ignorefile == ".ociassembleignore"
     other = make(tmp_path / "src", "other.ignore")
     (other / "other.ignore").write_text("docs\n*.md")
-    tree = trees.read(tmp_path, ignorefile=other / "other.ignore")
+    tree = reading.read(tmp_path, ignorefile=other / "other.ignore")
     assert packed(tree) == ["src", "src/a.py"]
     assert "src/other.ignore" in dict(tree.left_out)
 
@@ -117,16 +117,16 @@ def test_an_ignore_file_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path) 
     make(tmp_path, "outside")
     (project / ".dockerignore").symlink_to("../outside")
     with pytest.raises(ProjectError, match=r"\.dockerignore"):
-        trees.read(project)
+        reading.read(project)
     (project / ".dockerignore").unlink()
     (project / ".dockerignore").mkdir()
     with pytest.raises(ProjectError, match=r"\.dockerignore"):
-        trees.read(project)
+        reading.read(project)
     (project / ".dockerignore").rmdir()
     with pytest.raises(IgnoreFileError, match="missing"):
-        trees.read(project, ignorefile=tmp_path / "missing")
+        reading.read(project, ignorefile=tmp_path / "missing")
     with pytest.raises(IgnoreFileError, match="app"):
-        trees.read(project, ignorefile=project)
+        reading.read(project, ignorefile=project)
 
 
 @pytest.mark.spec("PACK-6", "PACK-9")
@@ -136,7 +136,7 @@ def test_built_in_exclusions_are_said(tmp_path: Path) -> None:
     make(tmp_path, "x/.npmrc")
     (tmp_path / ".venv/lib/outside").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / ".git/fifo")
-    tree = trees.read(tmp_path, leave_out=[tmp_path / "out", tmp_path.parent], dependency_folders=["node_modules"])
+    tree = reading.read(tmp_path, leave_out=[tmp_path / "out", tmp_path.parent], dependency_folders=["node_modules"])
     assert packed(tree) == ["a.py", "pkg", "x"]
     assert dict(tree.left_out) == {
         ".git": "version control",
@@ -152,7 +152,7 @@ def test_built_in_exclusions_are_said(tmp_path: Path) -> None:
         "x/.npmrc": "npm's own settings",
     }
     assert "left out: .git, x/.git (version control)" in tree.notices()
-    assert packed(trees.read(tmp_path, leave_out=[tmp_path / "out"]))[-3:] == ["node_modules/a/index.js", "pkg", "x"]
+    assert packed(reading.read(tmp_path, leave_out=[tmp_path / "out"]))[-3:] == ["node_modules/a/index.js", "pkg", "x"]
 
 
 @pytest.mark.spec("PACK-7", "PACK-8")
@@ -160,14 +160,14 @@ def test_what_a_plain_name_brings_back(tmp_path: Path) -> None:
     make(tmp_path, "Dockerfile", "venv/pyvenv.cfg", "src/__pycache__/a.pyc", "ociassemble.lock", "out")
     lines = "!Dockerfile\n!venv\n!src/**\n!ociassemble.lock\n!.dockerignore\n!out\n"
     (tmp_path / ".dockerignore").write_text(lines)
-    tree = trees.read(tmp_path, leave_out=[tmp_path / "out"])
+    tree = reading.read(tmp_path, leave_out=[tmp_path / "out"])
     assert packed(tree) == ["Dockerfile", "src", "venv", "venv/pyvenv.cfg"]
 
 
 def test_what_is_not_packed_is_not_named_a_twin_nor_a_whiteout(tmp_path: Path) -> None:
     make(tmp_path, "a", "A", ".wh.x")
     (tmp_path / ".dockerignore").write_text("A\n.wh.*\n")
-    assert trees.read(tmp_path).warnings == ()
+    assert reading.read(tmp_path).warnings == ()
 
 
 @pytest.mark.spec("PACK-14")
@@ -176,7 +176,7 @@ def test_case_twins_and_dangling_links_are_warnings(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("docs/a")
     (tmp_path / "gone").symlink_to("nowhere")
     (tmp_path / ".dockerignore").write_text("docs")
-    assert trees.read(tmp_path).warnings == (
+    assert reading.read(tmp_path).warnings == (
         "`D` and `d` differ only in case or Unicode form",
         "`README` and `Readme` differ only in case or Unicode form",
         "`cafe\u0301` and `caf\u00e9` differ only in case or Unicode form",
@@ -199,7 +199,7 @@ def test_case_twins_and_dangling_links_are_warnings(tmp_path: Path) -> None:
     ],
 )
 def test_twins(tmp_path: Path, names: tuple[str, ...], count: int) -> None:
-    tree = trees.read(make(tmp_path, *names))
+    tree = reading.read(make(tmp_path, *names))
     assert len(tree.warnings) == count
     assert {file.path for file in tree.files} >= set(names)  # as they are
 
@@ -207,7 +207,7 @@ def test_twins(tmp_path: Path, names: tuple[str, ...], count: int) -> None:
 @pytest.mark.spec("PACK-14")
 def test_control_characters_in_names_are_told(tmp_path: Path) -> None:
     make(tmp_path, "a\nb", "\x1b[2J", "c\u0085", "fine \u00e9")
-    assert trees.read(tmp_path).warnings == tuple(
+    assert reading.read(tmp_path).warnings == tuple(
         f"the name '{name}' has control characters" for name in ("\\x1b[2J", "a\\nb", "c\\x85")
     )
 
@@ -225,12 +225,12 @@ def test_the_folder_itself(tmp_path: Path) -> None:
         Path("a\0b"),
     ):
         with pytest.raises(FolderError) as caught:
-            trees.read(bad)
+            reading.read(bad)
         assert caught.value.exit_code == 3 and caught.value.hint
     with pytest.raises(FolderError, match="home folder"):
-        trees.read(tmp_path / "way", home=tmp_path / "real")
-    assert trees.read(tmp_path / "way").root == tmp_path / "real"
-    assert trees.read(tmp_path / "real", home=tmp_path).files
+        reading.read(tmp_path / "way", home=tmp_path / "real")
+    assert reading.read(tmp_path / "way").root == tmp_path / "real"
+    assert reading.read(tmp_path / "real", home=tmp_path).files
 
 
 def test_has_names_text(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_has_names_text(tmp_path: Path) -> None:
     (tmp_path / "link.toml").symlink_to("src/../pyproject.toml")
     (tmp_path / "around").symlink_to("around")
     (tmp_path / "folder").symlink_to("src")
-    tree = trees.read(tmp_path)
+    tree = reading.read(tmp_path)
     assert [tree.has(path) for path in ("pyproject.toml", "src/a.py", "ignored/c", "link.toml", "folder/a.py")] == [
         True
     ] * 5
@@ -256,7 +256,7 @@ def test_has_names_text(tmp_path: Path) -> None:
 def test_text_that_is_not_there_too_big_or_not_text(tmp_path: Path) -> None:
     make(tmp_path, "a")
     (tmp_path / "latin").write_bytes(b"one\ncaf\xe9")
-    tree = trees.read(tmp_path)
+    tree = reading.read(tmp_path)
     for path, words in (("missing", "no file"), ("", "not a file"), ("../x", "leads out"), ("a/b", "no file")):
         with pytest.raises(ProjectError, match=words):
             tree.text(path)
@@ -270,7 +270,7 @@ def test_content_is_the_same_each_time(tmp_path: Path) -> None:
     data = os.urandom(3 * inside.BLOCK + 5)
     (tmp_path / "big").write_bytes(data)
     (tmp_path / "none").write_bytes(b"")
-    tree = trees.read(tmp_path)
+    tree = reading.read(tmp_path)
     big = tree.packed("big")
     assert big is not None and big.digest == Digest.of(data)
     open_it = tree.content(big)
@@ -284,7 +284,7 @@ def test_content_is_the_same_each_time(tmp_path: Path) -> None:
 def test_jobs_do_not_change_the_tree(tmp_path: Path) -> None:
     for number in range(300):
         make(tmp_path, f"{number % 7}/{number}")
-    assert trees.read(tmp_path, jobs=1) == trees.read(tmp_path, jobs=8)
+    assert reading.read(tmp_path, jobs=1) == reading.read(tmp_path, jobs=8)
 
 
 @pytest.mark.spec("PACK-22")
@@ -292,8 +292,8 @@ def test_the_locale_and_umask_do_not_change_the_tree(tmp_path: Path) -> None:
     project = make(tmp_path / "app", "é/ü", "\U0001f40d", "a")
     (project / "link").symlink_to("é")
     code = (
-        "import sys; from pathlib import Path; from ociassemble.project import tree\n"
-        "t = tree.read(Path(sys.argv[1]))\n"
+        "import sys; from pathlib import Path; from ociassemble.project import reading\n"
+        "t = reading.read(Path(sys.argv[1]))\n"
         "print(ascii([t.files, t.names(), t.names('\\u00e9'), t.has('\\u00e9/\\u00fc'), t.text('link/\\u00fc')]))"
     )
     said = set()
@@ -313,7 +313,7 @@ def test_the_locale_and_umask_do_not_change_the_tree(tmp_path: Path) -> None:
 def test_reading_is_told_in_bytes(tmp_path: Path) -> None:
     make(tmp_path, "a", "bb", "ccc")
     events: list[Event] = []
-    trees.read(tmp_path, progress=Progress(events.append))
+    reading.read(tmp_path, progress=Progress(events.append))
     assert isinstance(events[0], Started) and (events[0].kind, events[0].total) == ("hash", 6)
     assert sum(getattr(event, "amount", 0) for event in events) == 6
     assert isinstance(events[-1], Finished)
@@ -321,4 +321,4 @@ def test_reading_is_told_in_bytes(tmp_path: Path) -> None:
 
 def test_errors_are_ours(tmp_path: Path) -> None:
     with pytest.raises(Error):
-        trees.read(tmp_path / "x" / ("y" * 300))
+        reading.read(tmp_path / "x" / ("y" * 300))

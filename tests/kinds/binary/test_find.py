@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ociassemble.formats import elf
 from ociassemble.kinds.binary.find import called, executable, fitting, name_of, programs, refuse
 from ociassemble.oci.platform import Platform
-from ociassemble.project import tree as trees
-from ociassemble.project.tree import ProjectTree
+from ociassemble.project import reading
+from ociassemble.project.tree import ProjectTree, TreeFile
 from tests.debian_archive import elf as library
 from tests.kinds.binary.programs import GLIBC, MUSL, program
 from tests.spec_tables import cases
@@ -23,7 +23,7 @@ def folder(root: Path, **files: bytes) -> ProjectTree:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    return trees.read(root)
+    return reading.read(root)
 
 
 @pytest.mark.spec("BINARY-3", "BINARY-4")
@@ -152,7 +152,7 @@ def test_any_bytes_are_a_program_or_an_error(data: bytes, place: int, value: int
             return self.data[offset : offset + size]
 
     for content in (data, elf.MAGIC + data, bytes(spoilt)):
-        tree, file = Tree(content), trees.TreeFile("file", "file")
+        tree, file = Tree(content), TreeFile("file", "file")
         if executable(tree, file) is None:  # type: ignore[arg-type]
             assert refuse(tree, file).message  # type: ignore[arg-type]
 

@@ -13,7 +13,7 @@ from ociassemble.kinds.registry import KindError, choose
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import BaseFacts
 from ociassemble.plan.plan import ApplicationPlan, FilesSource
-from ociassemble.project import tree as trees
+from ociassemble.project import reading
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 from tests.kinds.binary.programs import GLIBC, MUSL, program
@@ -28,7 +28,7 @@ def folder(root: Path, **files: bytes | str) -> ProjectTree:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return trees.read(root)
+    return reading.read(root)
 
 
 def planned(tree: ProjectTree, platform: Platform = AMD64, **settings: object) -> ApplicationPlan:
@@ -81,7 +81,7 @@ def test_one_file_is_the_application(tmp_path: Path) -> None:
     )
     (tmp_path / "way").symlink_to("server")
     for name in ("server", "way"):
-        tree = trees.read(tmp_path / name)
+        tree = reading.read(tmp_path / name)
         assert tree.alone and tree.root == tmp_path and [file.path for file in tree.files] == ["server"]
         assert tree.names() == ("server",) and tree.names("sub") == () and not tree.has("go.mod")
         with pytest.raises(Error, match="no file"):
@@ -95,7 +95,7 @@ def test_one_file_is_the_application(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"MZ", b"\xcf\xfa\xed\xfe", b"#!/bin/sh", b"text"])
 def test_one_file_that_is_no_program(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(data)
-    tree = trees.read(tmp_path / "file")
+    tree = reading.read(tmp_path / "file")
     kind, _ = choose(tree, "auto")
     with pytest.raises(NotLinuxError):
         kind.default_base(tree, Settings(), (AMD64,))

@@ -13,7 +13,7 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts, NodeFacts
-from ociassemble.project import tree
+from ociassemble.project import reading
 from ociassemble.project.settings import Settings
 from ociassemble.project.tree import ProjectTree
 
@@ -68,7 +68,7 @@ def project(folder: Path, files: Mapping[str, str | bytes | dict[str, Any]]) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(content) if isinstance(content, dict) else content
         path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return tree.read(folder)
+    return reading.read(folder)
 
 
 def packages(

@@ -21,7 +21,7 @@ from ociassemble.kinds.protocol import Resolution
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.plan import ApplicationPlan, FilesSource, LinkSource, NpmSource
-from ociassemble.project import tree
+from ociassemble.project import reading
 from ociassemble.project.settings import NodeSettings, Settings
 from tests.kinds.node import samples
 
@@ -61,7 +61,7 @@ def sources(found: ApplicationPlan, title: str) -> list[str]:
 
 @pytest.mark.spec("NODE-1", "NODE-3")
 def test_the_request() -> None:
-    request = Node().request(tree.read(LOCKS / "workspaces"), Settings(), None)
+    request = Node().request(reading.read(LOCKS / "workspaces"), Settings(), None)
     assert request is not None
     assert (request.ecosystem, request.form, request.primary) == ("npm", "package-lock", "package-lock.json")
     assert request.groups == ("optional",)
@@ -269,7 +269,7 @@ def test_commands_are_links_and_executable(tmp_path: Path) -> None:
 
 @pytest.mark.spec("NODE-12", "NODE-17", "NODE-19")
 def test_workspaces_are_linked(tmp_path: Path) -> None:
-    project = tree.read(LOCKS / "workspaces")
+    project = reading.read(LOCKS / "workspaces")
     packages = samples.packages(project.text("package-lock.json"), samples.distroless())
     found = Node().plan(project, Settings(cmd=("apps/api/server.js",)), samples.distroless(), packages)
     application = found.layers[-1]

@@ -9,7 +9,7 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import BaseFacts, PythonFacts
-from ociassemble.project import tree
+from ociassemble.project import reading
 from ociassemble.project.tree import ProjectTree
 
 
@@ -73,7 +73,7 @@ def project(folder: Path, files: dict[str, str | bytes]) -> ProjectTree:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return tree.read(folder)
+    return reading.read(folder)
 
 
 def package(name: str, version: str = "1.0", size: int = 1000, tag: str = "py3-none-any") -> LockedPackage:

@@ -9,7 +9,7 @@ import pytest
 
 from ociassemble.kinds.python.kind import Python
 from ociassemble.kinds.registry import choose
-from ociassemble.project import settings, tree
+from ociassemble.project import reading, settings
 from tests.kinds.python import samples
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -29,7 +29,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
     ],
 )
 def test_python_examples(name: str, packages: str, cmd: tuple[str, ...] | None, form: str | None) -> None:
-    project, stated = tree.read(EXAMPLES / name), settings.load(EXAMPLES / name)
+    project, stated = reading.read(EXAMPLES / name), settings.load(EXAMPLES / name)
     kind, _ = choose(project, "auto")
     assert isinstance(kind, Python)
     request = kind.request(project, stated, samples.distroless())
@@ -42,7 +42,7 @@ def test_python_examples(name: str, packages: str, cmd: tuple[str, ...] | None, 
 
 
 def test_the_folder_example_is_just_a_folder() -> None:
-    project = tree.read(EXAMPLES / "directory")
+    project = reading.read(EXAMPLES / "directory")
     assert choose(project, "auto")[0].name == "directory"
     assert [file.path for file in project.files if file.kind == "file"] == ["assets/style.css", "index.html"]
 

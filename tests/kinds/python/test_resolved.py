@@ -15,7 +15,7 @@ from ociassemble.kinds.protocol import Resolution, ResolveRequest
 from ociassemble.kinds.python.errors import LockedHashError, NoWheelError
 from ociassemble.kinds.python.kind import Python
 from ociassemble.kinds.python.target import machine
-from ociassemble.project import tree
+from ociassemble.project import reading
 from ociassemble.project.settings import Settings
 from tests.kinds.python import samples
 
@@ -107,7 +107,7 @@ def test_an_uv_lock_and_its_local_packages(cache: str, tmp_path: Path) -> None:
         },
     )
     uv(tmp_path, "lock", "--quiet", "--cache-dir", cache)
-    project = tree.read(tmp_path)
+    project = reading.read(tmp_path)
     kind, facts = Python(), samples.distroless()
     request = kind.request(project, Settings(), facts)
     assert request is not None
