@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cache
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from ociassemble import _pool
 from ociassemble.content.blob import Blob
@@ -23,40 +22,17 @@ from ociassemble.content.spool import Spool
 from ociassemble.content.store import Store, read_record
 from ociassemble.content.writer import BlobWriter
 from ociassemble.image.image import Layer
-from ociassemble.layer import apart
-from ociassemble.layer.entry import Content, Entry, constant
+from ociassemble.layer import apart, sources
+from ociassemble.layer.entry import Entry
 from ociassemble.layer.key import layer_key
+from ociassemble.layer.sources import Materials
 from ociassemble.layer.writer import LayerWriter, conflict
 from ociassemble.oci.annotations import LAYER_CODEC, LAYER_KEY
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
-from ociassemble.plan.plan import (
-    ArchiveSource,
-    DebSource,
-    DerivedSource,
-    DirectorySource,
-    FileItem,
-    FilesSource,
-    LayerPlan,
-    LinkSource,
-    NpmSource,
-    Source,
-    TarSource,
-    TextSource,
-    TrustSource,
-    WheelSource,
-    artifacts_of,
-)
+from ociassemble.plan.plan import DebSource, DerivedSource, LayerPlan, artifacts_of
 from ociassemble.progress import Progress
-
-
-class Materials(NamedTuple):
-    """Where the content of a plan's sources is read from."""
-
-    artifact: Callable[[ArtifactRef], BinaryIO]  # verified and seekable
-    file: Callable[[FileItem], Content]  # a file of the project, verified while it is read
-    scratch: Path | None = None  # a folder for temporary files, instead of the system's
 
 
 class BuiltLayer(NamedTuple):
@@ -175,7 +151,7 @@ def build_layer(
         recorder = Recorder()
         writer = LayerWriter(sink.write, links=plan.links, directories=plan.directories, watch=recorder)
         spool = stack.enter_context(Spool(materials.scratch))
-        entries = (entry for source in plan.sources for entry in _entries(source, materials, stack, spool))
+        entries = (entry for source in plan.sources for entry in sources.entries(source, materials, stack, spool))
         # What comes out of a Debian package streams by and is kept in the package's order; all else is sorted.
         streamed = any(isinstance(source, DebSource | DerivedSource) for source in plan.sources)
         for entry in map(writer.place, entries) if streamed else _sorted(entries, writer):
@@ -202,85 +178,6 @@ def _layer(key: Digest, codec: Codec, store: Store, *, digest: Digest, diff_id: 
 
 def _record_name(key: Digest, codec: Codec) -> str:
     return f"{key.hex}.{Digest.of(codec.identity.encode()).short}"
-
-
-def _entries(source: Source, materials: Materials, stack: ExitStack, spool: Spool) -> Iterable[Entry]:
-    if isinstance(source, WheelSource):
-        from ociassemble.layer import wheel
-
-        return wheel.entries(stack.enter_context(materials.artifact(source.artifact)), source)
-    if isinstance(source, NpmSource):
-        return _npm(source, materials, spool)
-    if isinstance(source, TarSource):
-        return _tree(source, materials, spool)
-    if isinstance(source, DebSource):
-        from ociassemble.layer import deb
-
-        return deb.entries(stack.enter_context(materials.artifact(source.artifact)), source)
-    if isinstance(source, DerivedSource):
-        from ociassemble.layer import derived
-
-        return derived.entries(source, materials.artifact)
-    if isinstance(source, ArchiveSource):
-        from ociassemble.layer import archive
-
-        return archive.entries(source, materials.artifact)
-    if isinstance(source, TrustSource):
-        from ociassemble.layer import trust
-
-        return trust.entries(source, materials.artifact)
-    if isinstance(source, FilesSource):
-        return (_file(item, materials) for item in source.items)
-    if isinstance(source, TextSource):
-        data = source.text.encode()
-        return (
-            Entry(
-                source.path.lstrip("/"),
-                mode=source.mode,
-                size=len(data),
-                content=constant(data),
-                uid=source.uid,
-                gid=source.gid,
-                origin="ociassemble",
-            ),
-        )
-    if isinstance(source, DirectorySource):
-        path = source.path.strip("/")
-        return (Entry(path, "directory", source.mode, uid=source.uid, gid=source.gid, origin="ociassemble"),)
-    if isinstance(source, LinkSource):
-        return (Entry(source.path.lstrip("/"), "symlink", target=source.target, origin="ociassemble"),)
-    raise AssertionError(f"a source of an unknown type: {source!r:.100}")
-
-
-def _npm(source: NpmSource, materials: Materials, spool: Spool) -> Iterator[Entry]:
-    from ociassemble.layer import npm
-
-    # Closed before the next one is opened: node_modules may hold more packages than a process may hold files open.
-    with materials.artifact(source.artifact) as stream:
-        yield from npm.entries(stream, source, spool)
-
-
-def _tree(source: TarSource, materials: Materials, spool: Spool) -> Iterator[Entry]:
-    from ociassemble.layer import tree
-
-    with materials.artifact(source.artifact) as stream:
-        yield from tree.entries(stream, source, spool)
-
-
-def _file(item: FileItem, materials: Materials) -> Entry:
-    path = item.path.strip("/")
-    origin = f"the project's `{item.source or path}`"
-    if item.kind == "file":
-        return Entry(
-            path,
-            mode=item.mode,
-            size=item.size,
-            content=materials.file(item),
-            uid=item.uid,
-            gid=item.gid,
-            origin=origin,
-        )
-    return Entry(path, item.kind, item.mode, target=item.target, uid=item.uid, gid=item.gid, origin=origin)
 
 
 def _sorted(entries: Iterable[Entry], writer: LayerWriter) -> Iterator[Entry]:

@@ -12,7 +12,8 @@ from ociassemble.audit.prove import Finding
 from ociassemble.base.names import BaseName
 from ociassemble.base.resolve import BaseImage, Resolver
 from ociassemble.content.codec import Codec
-from ociassemble.layer.build import BuiltLayer, Materials, build_layers
+from ociassemble.layer.build import BuiltLayer, build_layers
+from ociassemble.layer.sources import Materials
 from ociassemble.lock.application import Application, LockMissingError, fresh_lock, read_lock, refused
 from ociassemble.lock.freshness import stale
 from ociassemble.lock.held import hold

@@ -14,9 +14,10 @@ from typing import BinaryIO
 
 from ociassemble.content import compress
 from ociassemble.content.memory import MemoryStore
-from ociassemble.layer.build import Materials, build_layers
+from ociassemble.layer.build import build_layers
 from ociassemble.layer.entry import Content, constant
 from ociassemble.layer.key import layer_key
+from ociassemble.layer.sources import Materials
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.facts import DirectoryFact

@@ -21,6 +21,7 @@ from ociassemble.content import compress
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.errors import Error
 from ociassemble.layer import apart, build
+from ociassemble.layer.sources import Materials
 from ociassemble.plan.plan import LayerPlan
 from ociassemble.progress import Advanced, Finished, Progress, Started
 from tests.layer.wheel_builder import source, wheel
@@ -57,7 +58,7 @@ try:
         codec=lambda plan: compress.codec("gzip"),
         store=store,
         fetch=lambda refs: None,
-        materials=build.Materials(artifact=artifact, file=lambda item: iter, scratch=store.scratch),
+        materials=Materials(artifact=artifact, file=lambda item: iter, scratch=store.scratch),
         use_records=False,
         jobs=jobs,
         progress=Progress(events.append),

@@ -16,8 +16,9 @@ from ociassemble.content.verify import DigestMismatchError, SizeMismatchError
 from ociassemble.errors import Error, FormatError
 from ociassemble.image.filesystem import members
 from ociassemble.layer.archive import ArchiveFileMissingError, entries
-from ociassemble.layer.build import BuiltLayer, Materials, build_layers
+from ociassemble.layer.build import BuiltLayer, build_layers
 from ociassemble.layer.key import layer_key
+from ociassemble.layer.sources import Materials
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.plan import ArchiveFile, ArchiveSource, LayerPlan, artifacts_of, places_of

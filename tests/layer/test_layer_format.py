@@ -13,8 +13,9 @@ from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.memory import MemoryStore
 from ociassemble.errors import Error, FormatError
-from ociassemble.layer.build import Materials, build_layer
+from ociassemble.layer.build import build_layer
 from ociassemble.layer.entry import Content, Entry, constant
+from ociassemble.layer.sources import Materials
 from ociassemble.layer.writer import ConflictError, LayerWriter, PathError
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef

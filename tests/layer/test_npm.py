@@ -16,8 +16,9 @@ from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.memory import MemoryStore
 from ociassemble.content.spool import Spool
 from ociassemble.layer import npm
-from ociassemble.layer.build import Materials, build_layer
+from ociassemble.layer.build import build_layer
 from ociassemble.layer.entry import Entry
+from ociassemble.layer.sources import Materials
 from ociassemble.oci.digest import Digest
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.plan import LayerPlan, NpmSource

@@ -21,7 +21,8 @@ from ociassemble.content import compress
 from ociassemble.content.directory import DirectoryStore
 from ociassemble.content.store import BlobMissingError, healed
 from ociassemble.errors import Error
-from ociassemble.layer.build import Materials, build_layers
+from ociassemble.layer.build import build_layers
+from ociassemble.layer.sources import Materials
 from ociassemble.net.download import fetch
 from ociassemble.net.wire import Wire
 from ociassemble.oci.digest import Digest

@@ -17,7 +17,8 @@ from ociassemble.errors import NotFoundError
 from ociassemble.formats import debversion
 from ociassemble.image.assemble import assemble
 from ociassemble.image.image import Image, Layer
-from ociassemble.layer.build import BuiltLayer, Materials, build_layers
+from ociassemble.layer.build import BuiltLayer, build_layers
+from ociassemble.layer.sources import Materials
 from ociassemble.oci.platform import Platform
 from ociassemble.plan import created
 from ociassemble.plan.artifacts import ArtifactRef
