@@ -133,11 +133,11 @@ class Resolver(NamedTuple):
         pins = [self.pins.get(str(platform)) for platform in platforms]
         if pins and isinstance(pins[0], RegistryBase):
             name = name.on_line(pins[0].repository)
-        expanded = f" -> {name.expanded}" if name.expanded != name.written else ""
-        self.progress.info(f"base image: {name.written}{expanded}{' (pinned by the lock)' if all(pins) else ''}")
+        assembled = base_source == "debian" or all(isinstance(pin, DebianBase) for pin in pins)
+        self.progress.info(f"base image: {name.written}{self._how(name, all(pins), assembled)}")
         if all(isinstance(pin, RegistryBase) for pin in pins):
             return tuple(self._pinned(name, platform) for platform in platforms)
-        if base_source == "debian" or all(isinstance(pin, DebianBase) for pin in pins):
+        if assembled:
             return self._debian(name, platforms, fell_back=False)
         try:
             node = self.open(name, None).read(platforms)
@@ -173,6 +173,12 @@ class Resolver(NamedTuple):
                 f"base image `{name.expanded}` has no image for linux", hint="choose another base"
             )
         return tuple(usable[text] for text in sorted(usable))
+
+    def _how(self, name: BaseName, pinned: bool, assembled: bool) -> str:
+        """Where a base is from, for people; a lock that says nothing of it leaves it open to what its name is today."""
+        registry = f" -> {name.expanded}" if name.expanded != name.written else ""
+        place = ", assembled from Debian packages" if assembled and name.recipe else registry
+        return place + (" (pinned by the lock)" if pinned else " (open in the lock)" if self.known else "")
 
     def _pinned(self, name: BaseName, platform: Platform) -> BaseImage:
         digest = self.pins[str(platform)].digest

@@ -442,6 +442,20 @@ def test_what_the_lock_pins_is_asked_for_by_digest_alone(bases: Bases) -> None:
 
 
 @pytest.mark.spec("LOCK-9")
+def test_it_is_told_where_a_base_is_from(bases: Bases) -> None:
+    made = base("13")
+    bases.put(made)
+    (found,) = bases.resolve()
+    bases.resolve(known={"linux/amd64": LockedFacts.of(found.facts)})
+    bases.resolve(where="debian")
+    bases.resolve(pins={"linux/amd64": DebianBase("python3:nonroot", PACKAGES, *pin(made), "none")})
+
+    registry = "base image: distroless/python3 -> gcr.io/distroless/python3-debian13:nonroot"
+    debian = "base image: distroless/python3, assembled from Debian packages"
+    assert bases.notes("info") == [registry, f"{registry} (open in the lock)", debian, f"{debian} (pinned by the lock)"]
+
+
+@pytest.mark.spec("LOCK-9")
 def test_a_short_name_is_what_it_stood_for_when_it_was_locked(bases: Bases) -> None:
     made = base()
     bases.put(made)
