@@ -16,7 +16,7 @@ from ociassemble.audit.process import Process
 from ociassemble.audit.prove import Finding
 from ociassemble.audit.table import EXECUTE, Account, Found, Table, absolute, account_of, allows, environment
 from ociassemble.formats.elf import EXECUTABLE, SHARED, Elf
-from ociassemble.image.contents import FIRST_LINE
+from ociassemble.image.sample import FIRST_LINE
 from ociassemble.oci.platform import Platform
 from ociassemble.plan.facts import DEFAULT_PATH
 from ociassemble.plan.locked import Severity

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ociassemble.formats.paths import MAX_STEPS
-from ociassemble.image.contents import Contents, FileFacts
+from ociassemble.image.contents import Contents
 from ociassemble.image.filesystem import FileSystem, Path
+from ociassemble.image.sample import FileFacts
 
 READ, SEARCH, EXECUTE = 4, 1, 1
 _LINKS = 40

@@ -24,7 +24,7 @@ from ociassemble.oci import mediatype
 from ociassemble.progress import Progress
 
 if TYPE_CHECKING:
-    from ociassemble.image.contents import FileFacts
+    from ociassemble.image.sample import FileFacts
 
 MAX_CAPTURE = 16 << 20  # bytes of one file that is looked into
 MAX_CAPTURED = 128 << 20  # bytes of all of them; a large Debian's come to 5 MiB
@@ -48,7 +48,7 @@ class Path(NamedTuple):
 
 class Found(NamedTuple):
     """One member of a layer, as it stands there; `data` is its content where that was asked for, `facts` what
-    `image.contents` keeps of it.
+    `image.sample` keeps of it.
     """
 
     path: str

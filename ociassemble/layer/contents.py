@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import partial
 
 from ociassemble.content.store import Store
-from ociassemble.image.contents import VERSION, Contents, FileFacts, Row, Sample, dull, dump, read_contents
+from ociassemble.image.contents import VERSION, Contents, Row, dump, read_contents
 from ociassemble.image.image import Layer
+from ociassemble.image.sample import FileFacts, Sample, dull
 from ociassemble.layer.entry import Entry
 from ociassemble.layer.told import ToldLayer
 from ociassemble.oci.digest import Digest

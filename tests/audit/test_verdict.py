@@ -11,8 +11,9 @@ import pytest
 from ociassemble.audit.verdict import proved
 from ociassemble.content.blob import Blob
 from ociassemble.content.memory import MemoryStore
-from ociassemble.image.contents import KEEP, Sample, read_contents
+from ociassemble.image.contents import read_contents
 from ociassemble.image.image import Layer
+from ociassemble.image.sample import KEEP, Sample
 from ociassemble.layer.contents import Recorder, layer_contents
 from ociassemble.layer.entry import Entry, constant
 from ociassemble.layer.writer import LayerWriter

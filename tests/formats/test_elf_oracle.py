@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
 
 from ociassemble.formats import elf
-from ociassemble.image.contents import Sample
+from ociassemble.image.sample import Sample
 
 _MOST = 8 << 20  # bytes of one file
 _FOLDERS = ("/usr/lib", "/lib", "/usr/lib64", "/usr/local/lib", *sys.path)

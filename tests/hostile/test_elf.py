@@ -17,8 +17,9 @@ from ociassemble.audit.prove import prove
 from ociassemble.audit.table import Table
 from ociassemble.errors import FormatError
 from ociassemble.formats import elf
-from ociassemble.image import contents
-from ociassemble.image.contents import Contents, FileFacts, Sample, read_contents
+from ociassemble.image import sample as sampling
+from ociassemble.image.contents import Contents, read_contents
+from ociassemble.image.sample import FileFacts, Sample
 from ociassemble.oci.platform import Platform
 from ociassemble.testing import images
 
@@ -168,8 +169,8 @@ def test_hostile_files(name: str, data: bytes) -> None:
 
 def test_a_far_table_is_not_read_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables that lie so that each part asked for is before the last cost a bounded number of readings."""
-    monkeypatch.setattr(contents, "KEEP", 4096)
-    monkeypatch.setattr(contents, "_PART", 128)
+    monkeypatch.setattr(sampling, "KEEP", 4096)
+    monkeypatch.setattr(sampling, "_PART", 128)
     at = table(0)
     backwards = bytearray(b"\0" * 60_000)
     tags = [(STRTAB, at + 30_000), (VERNEED, at + 20_000), (VERDEF, at + 10_000), (NEEDED, 1)]
