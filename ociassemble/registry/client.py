@@ -80,6 +80,7 @@ class RegistryClient:
             clock=clock,
         )
         self._connection = Connection(wire, authenticator, self._endpoints)
+        self._sleep = sleep
         self._uploader = Uploader(self._connection, self._progress, sleep, locations)
 
     # --- pulling ---
@@ -224,11 +225,16 @@ class RegistryClient:
         What it names must be there already: `ContentMissingError`, after having waited for it if `patient`. Raises
         `PushRefusedError`, `ImmutableTagError`, `AuthError`s.
         """
+        from ociassemble.registry.manifests import put_manifest  # a pull needs none of it
+
         name = target or reference.tag or str(Digest.of(raw))
-        self._at(
-            reference.host,
-            lambda endpoint: self._uploader.put_manifest(endpoint, reference, raw, media_type, name, patient=patient),
-        )
+
+        def put(endpoint: Endpoint) -> None:
+            put_manifest(
+                self._connection, endpoint, reference, raw, media_type, name, patient=patient, sleep=self._sleep
+            )
+
+        self._at(reference.host, put)
 
     def delete(self, reference: Reference) -> None:
         """Delete a manifest by digest (with all tags that point at it), or a tag where the registry can do that."""

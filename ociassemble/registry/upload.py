@@ -1,4 +1,4 @@
-"""Pushing: HEAD, then mount, then one sized PUT; manifests after their blobs (distribution-spec, "Pushing").
+"""Pushing blobs: HEAD, then mount, then one sized PUT (distribution-spec, "Pushing").
 
 One PUT of known length is the only shape of upload that all registries take. It is never resumed: after any failure
 the registry is asked whether the blob has arrived all the same (an answer may get lost, a commit may be slow), and
@@ -20,7 +20,7 @@ from ociassemble.oci.digest import Digest
 from ociassemble.oci.reference import Reference
 from ociassemble.progress import Progress, Task
 from ociassemble.registry import errors
-from ociassemble.registry.connection import ACCEPT, Connection, pull_scope, push_scope
+from ociassemble.registry.connection import Connection, pull_scope, push_scope
 from ociassemble.registry.endpoints import Endpoint
 from ociassemble.registry.locations import Locations
 
@@ -56,7 +56,7 @@ class _Sent:
 
 
 class Uploader:
-    """The pushing half of `RegistryClient`. Thread-safe; one blob is uploaded to one repository once."""
+    """What `RegistryClient` pushes blobs with. Thread-safe; one blob is uploaded to one repository once."""
 
     def __init__(
         self,
@@ -258,68 +258,3 @@ class Uploader:
         if response.status in backoff.RETRYABLE or response.status == 404 or _SESSION_CODES & set(said.codes):
             raise _Again(error)
         raise error
-
-    def put_manifest(
-        self,
-        endpoint: Endpoint,
-        reference: Reference,
-        raw: bytes,
-        media_type: str,
-        target: str,
-        *,
-        patient: bool = True,
-    ) -> None:
-        """See `RegistryClient.put_manifest`."""
-        repository = reference.repository
-        what = f"{reference.name}@{target}" if ":" in target else f"{reference.name}:{target}"
-        for attempt in range(1, ATTEMPTS):
-            response = self._connection.send(
-                endpoint,
-                repository,
-                "PUT",
-                f"/v2/{repository}/manifests/{target}",
-                scopes=(push_scope(repository),),
-                headers={"Content-Type": media_type},
-                body=raw,
-            )
-            if response.status in (200, 201, 202):
-                self._confirm(response.header("Docker-Content-Digest"), raw, what, endpoint)
-                response.close()
-                return
-            said, error = self._connection.refusal(response, endpoint, repository, what=what, push=True)
-            unknown = "MANIFEST_BLOB_UNKNOWN" in said.codes or "MANIFEST_UNKNOWN" in said.codes
-            # Registries made of several machines may not see yet what another one of them has just stored.
-            if unknown and patient and attempt < ATTEMPTS - 1:
-                self._sleep(backoff.delay(attempt, 0.5))
-                continue
-            if unknown or (response.status == 404 and not patient):
-                raise errors.ContentMissingError(error.message, hint=error.hint, details=error.details)
-            if 400 <= response.status < 500 and _immutable(" ".join((*said.codes, *said.words))):
-                if self._points_at(endpoint, repository, target, Digest.of(raw)):
-                    return
-                raise errors.ImmutableTagError(
-                    f"`{what}` exists, and `{endpoint.host}` does not let tags be moved",
-                    hint="push under another tag",
-                    details=error.details,
-                )
-            raise error
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _points_at(self, endpoint: Endpoint, repository: str, target: str, digest: Digest) -> bool:
-        path = f"/v2/{repository}/manifests/{target}"
-        with self._connection.send(
-            endpoint, repository, "HEAD", path, scopes=(push_scope(repository),), headers={"Accept": ACCEPT}
-        ) as response:
-            return response.status == 200 and response.header("Docker-Content-Digest") == digest
-
-    def _confirm(self, told: str, raw: bytes, what: str, endpoint: Endpoint) -> None:
-        if told.startswith("sha256:") and told != Digest.of(raw):
-            raise errors.PushRefusedError(
-                f"`{endpoint.host}` stored `{what}` as {told:.80}, not as {Digest.of(raw)}",
-                hint="the registry, or a proxy before it, changes manifests",
-            )
-
-
-def _immutable(words: str) -> bool:
-    lowered = words.lower()
-    return "immutable" in lowered or "tagalreadyexists" in lowered or "tag_invalid" in lowered
