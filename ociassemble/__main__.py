@@ -11,6 +11,8 @@ _OBJECTS = 50_000
 
 def main() -> None:
     """Run the command line of this process and exit with its status."""
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        _stand_in()
     if sys.argv[1:] == ["--version"]:
         # Before click is imported: scripts ask for the version often, and should not wait for it.
         from ociassemble import __version__
@@ -33,6 +35,18 @@ def main() -> None:
     if _alone():
         _end(status)
     sys.exit(status)
+
+
+def _stand_in() -> None:
+    """Give a process that was started without one of its three streams one that leads nowhere, before a file has it."""
+    import os
+
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The lowest number that is free: its own, as those before it are taken by now.
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _abandon() -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -32,34 +32,60 @@ def each(function: Callable[[A], B], items: Iterable[A], *, jobs: int) -> list[B
     """`function` over `items`, at most `jobs` at once; results in the order of `items`.
 
     The first error cancels what has not begun, waits for what has, and is raised. A ctrl-C waits a moment only: a
-    thread that waits for a server cannot be woken.
+    thread that waits for a server cannot be woken. No thread is left when it returns: what forks next must be alone.
     """
     work = list(items)
     if jobs <= 1 or len(work) <= 1:
         return [function(item) for item in work]
-    executor = ThreadPoolExecutor(max_workers=min(jobs, len(work)))
-    futures: list[Future[B]] = []
+    lock = threading.Lock()
+    todo = deque(range(len(work)))
+    results: dict[int, B] = {}
+    errors: dict[int, BaseException] = {}
+
+    def run() -> None:
+        while True:
+            with lock:
+                if not todo:
+                    return
+                number = todo.popleft()
+            try:
+                results[number] = function(work[number])
+            except BaseException as error:
+                with lock:
+                    errors[number] = error
+                    todo.clear()
+
+    threads: list[threading.Thread] = []
     try:
-        futures += (executor.submit(function, item) for item in work)
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in futures:
-            if future in done and future.exception() is not None:
+        for _ in range(min(jobs, len(work))):
+            thread = threading.Thread(target=run, daemon=True)
+            if not _started(thread):
                 break
-        else:
-            executor.shutdown()  # its threads are gone when we return: what forks next must be alone
-            return [future.result() for future in futures]
-        executor.shutdown(wait=True, cancel_futures=True)
-        # Raise the error of the earliest item, so that which one is shown does not depend on timing alone.
-        for future in futures:
-            if not future.cancelled() and (error := future.exception()) is not None:
-                raise error
-        raise AssertionError("a failed future without an exception")
+            threads.append(thread)
+        if not threads:
+            run()
+        for thread in threads:
+            thread.join()
     except (KeyboardInterrupt, SystemExit):
-        executor.shutdown(wait=False, cancel_futures=True)
-        wait(futures, timeout=_GRACE)
+        with lock:
+            todo.clear()
+        until = time.monotonic() + _GRACE
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
         raise
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+    # Of several the error of the earliest item, so that which one is shown does not depend on timing alone.
+    if errors:
+        raise errors[min(errors)]
+    return [results[number] for number in range(len(work))]
+
+
+def _started(thread: threading.Thread) -> bool:
+    """False where the system has no more threads for this user: then fewer do it, or whoever asked."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Cores:
@@ -101,8 +127,7 @@ class Background:
         with self._lock:
             self._waiting.append(work)
             if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name="background", daemon=True).start()
+                self._running = _started(threading.Thread(target=self._run, name="background", daemon=True))
 
     def drop(self) -> None:
         """Forget what has not begun."""

@@ -43,6 +43,19 @@ def test_the_error_of_the_earliest_item_is_raised_and_the_rest_not_begun() -> No
     assert len(begun) < 100
 
 
+@pytest.mark.parametrize("threads", [0, 1])
+def test_where_there_are_no_more_threads_fewer_do_it(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, start = iter(range(threads)), threading.Thread.start
+
+    def few(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", few)
+    assert _pool.each(str, range(5), jobs=3) == ["0", "1", "2", "3", "4"]
+
+
 def test_one_job_works_here() -> None:
     here = threading.get_ident()
 

@@ -35,7 +35,7 @@ FRESH = 3600  # seconds: so often, at most, is noted that something was used
 PART = ".part"  # the end of the name of a download that may be gone on with
 
 # What others could put there would be believed, or stand in our way.
-_FOLDERS = ("blobs", "blobs/sha256", "records", "refs", "partial", "leases", "trash")
+_FOLDERS = ("blobs", "blobs/*", "records", "records/*", "refs", "refs/*", "partial", "leases", "trash")
 
 # Not the file that was written there: a link, a folder, what its owner may not read, or what the disk cannot read.
 _NO_FILE = (errno.ELOOP, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENXIO, errno.EIO)

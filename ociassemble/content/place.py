@@ -35,7 +35,8 @@ def check_place(path: Path, *, folder: bool = False) -> None:
 def private_directory(path: Path, *below: str) -> None:
     """Make `path` (0700, parents too) if missing; refuse one that others own, may write to, or could exchange.
 
-    The same holds for the folders `below` it that are there: it may have been open to others for a while.
+    The same holds for the folders `below` it that are there: it may have been open to others for a while. A `/*` at the
+    end of one means all that are directly in it.
     """
     try:
         try:
@@ -57,8 +58,17 @@ def private_directory(path: Path, *below: str) -> None:
     if above.st_mode & 0o002 and not above.st_mode & stat.S_ISVTX:
         raise _shared(path.parent, f"go-w {path.parent}")
     for name in below:
-        with contextlib.suppress(OSError):  # not there: it will be made
-            _own(path / name, (path / name).stat(), f"-R go-w {path}")
+        for folder in _folders(path / name):
+            with contextlib.suppress(OSError):  # not there: it will be made
+                _own(folder, folder.stat(), f"-R go-w {path}")
+
+
+def _folders(path: Path) -> list[Path]:
+    if path.name != "*":
+        return [path]
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        return [path.parent / entry.name for entry in entries if not entry.is_file(follow_symlinks=False)]
+    return []
 
 
 def _own(path: Path, status: os.stat_result, change: str) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ociassemble._pool import Cores
 from ociassemble.content import compress
 from ociassemble.content.compress import Codec
 from ociassemble.content.store import Ingest
 from ociassemble.oci.digest import Digest
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _BLOCK = 512 << 10  # bytes handed on at once where that decides nothing
 
@@ -46,6 +48,7 @@ class CompressingWriter:
         self._pending: deque[Future[None]] = deque()
         self._started = False
         self._broken = False
+        self._inline = False
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         """Take plain bytes; how they are split over calls changes nothing."""
@@ -95,18 +98,30 @@ class CompressingWriter:
         if not self._started:
             self._started = True
             self._sink(self._encoder.start())
-        if not self._cores.idle() or (last and self._encoding is None):
-            self._wait(0)
-            self._pass(block)
-            self._sink(self._encoder.encode(block, before, last))
+        if self._inline or not self._cores.idle() or (last and self._encoding is None):
+            self._here(block, before, last)
             return
         if self._encoding is None or self._emitting is None:
+            from concurrent.futures import ThreadPoolExecutor
+
             threads = self._cores.jobs if self._encoder.parallel else 1
             self._encoding = ThreadPoolExecutor(threads, thread_name_prefix="compress")
             self._emitting = ThreadPoolExecutor(1, thread_name_prefix="hash")
-        encoded = self._encoding.submit(self._encoder.encode, block, before, last)
-        self._pending.append(self._emitting.submit(self._emit_later, block, encoded))
+        encoded = None
+        try:
+            encoded = self._encoding.submit(self._encoder.encode, block, before, last)
+            self._pending.append(self._emitting.submit(self._emit_later, block, encoded))
+        except RuntimeError:
+            # The system has no more threads for this user. What nobody took is never taken: nothing is submitted again.
+            self._inline = True
+            self._here(block, before, last, encoded)
+            return
         self._wait(2 * self._cores.jobs + 2)
+
+    def _here(self, block: bytes, before: bytes, last: bool, encoded: Future[bytes] | None = None) -> None:
+        self._wait(0)
+        self._pass(block)
+        self._sink(self._encoder.encode(block, before, last) if encoded is None else encoded.result())
 
     def _wait(self, blocks: int) -> None:
         """Until no more than so many blocks are on their way."""

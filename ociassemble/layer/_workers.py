@@ -73,7 +73,9 @@ def run(
         os.close(todo)
         os.close(said)
         for child in children:
-            os.waitpid(child, 0)
+            # Where SIGCHLD is ignored, which is inherited, or others wait for every child, it is gone already.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,28 @@ def test_both_digests(text: str, size: int, jobs: int) -> None:
     assert done.diff_id == Digest("sha256:" + hashlib.sha256(DATA[:size]).hexdigest())
     assert (done.size, done.tar_size) == (len(blob), size)
     assert Digest.of(blob) == done.digest
+
+
+@pytest.mark.parametrize("text", ["gzip", "zstd:12"])
+@pytest.mark.parametrize("threads", [0, 1, 2])
+def test_where_there_are_no_more_threads_the_writer_does_it_itself(
+    text: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write() -> Digest:
+        with BlobWriter(MemoryStore().ingest(), compress.parse(text), cores=Cores(4)) as writer:
+            for _ in range(8):
+                writer.write(DATA)
+            return writer.finish().digest
+
+    expected, left, start = write(), iter(range(threads)), threading.Thread.start
+
+    def few(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", few)
+    assert write() == expected
 
 
 @pytest.mark.parametrize("finish", [False, True])

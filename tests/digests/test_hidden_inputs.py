@@ -312,6 +312,7 @@ def test_folders_are_listed_where_they_are_sorted() -> None:
         ("project/walk.py", "scandir"),
         ("project/tree.py", "scandir"),
         ("content/directory.py", "iterdir"),
+        ("content/place.py", "scandir"),  # whose the store's folders are
         ("content/gc.py", "iterdir"),  # sorted there
         ("content/gc.py", "scandir"),  # what `cache prune` may take, by age
         ("content/leases.py", "iterdir"),  # who uses the store, in no order

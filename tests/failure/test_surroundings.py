@@ -32,6 +32,7 @@ class Place:
         self.environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
         self.uid = os.geteuid()
         self.words: list[str] = []
+        self.limit = 0  # processes and threads of the user who builds; 0: as many as there may be
         with scene_below(folder / "scene") as scene:
             scene.files(main__py="print(1)\n")
             scene.base()
@@ -53,8 +54,9 @@ class Place:
         words = [*(AS_NOBODY if self.uid == NOBODY else ()), sys.executable, "-m", "ociassemble", *self.words]
         words += ["build", "project", "-b", "oci:base:v1", "-o", f"oci:{self.own(out)}/image:v1"]
         done = subprocess.run(
-            words, cwd=self.folder, env=self.environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-            check=False,
+            [*(("prlimit", f"--nproc={self.limit}") if self.limit else ()), *words],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False,
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -141,6 +143,26 @@ def test_it_builds_all_the_same(place: Place, what: str) -> None:
     assert done.out.rpartition("@")[2] == place.expected.rpartition("@")[2]
     assert done.err.count("going on without it") == warned, done.err
     assert list((place.folder / "tmp").iterdir()) == []
+
+
+@root_only
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_user_who_may_have_few_processes(place: Place, most: int) -> None:
+    place.uid = NOBODY
+    place.words = ["--cache-dir", str(place.own("cache")), "--jobs", "4"]
+    place.limit = most
+    assert place.build().worked().out.rpartition("@")[2] == place.expected.rpartition("@")[2]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_that_are_closed(place: Place, closed: str) -> None:
+    words = [sys.executable, "-m", "ociassemble", "--cache-dir", "cache", "build", "project", "-b", "oci:base:v1"]
+    words += ["-o", "oci:closed:v1", "--digest-file", "closed.txt"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *words], cwd=place.folder, env=place.environment, check=False
+    )
+    assert done.returncode == 0
+    assert (place.folder / "closed.txt").read_text().strip() == place.expected.rpartition("@")[2].strip()
 
 
 @root_only

@@ -111,6 +111,18 @@ def test_what_a_killed_process_did_not_do_is_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.spec("LAYER-36")
+def test_nobody_need_wait_for_the_processes(tmp_path: Path) -> None:
+    """A wrapper may have left SIGCHLD ignored: then the system itself reaps them."""
+    ignored = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        together = subprocess.Popen(command(tmp_path / "ignored", 2, ""), stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGCHLD, ignored)
+    assert json.loads(together.communicate(timeout=60)[0]) == built(tmp_path / "alone", 1)
+    assert workers(tmp_path / "ignored")
+
+
+@pytest.mark.spec("LAYER-36")
 def test_an_error_is_the_same(tmp_path: Path) -> None:
     alone, together = built(tmp_path / "alone", 1, "wrong"), built(tmp_path / "together", 2, "wrong")
     assert together == alone
