@@ -13,7 +13,6 @@ from ociassemble.content import compress
 from ociassemble.content.blob import Blob
 from ociassemble.content.compress import open_reader
 from ociassemble.content.writer import CompressingWriter
-from ociassemble.image.edit import with_keys
 from ociassemble.image.image import Image, Layer, Node, open_image
 from ociassemble.oci import mediatype
 from ociassemble.oci.config import ImageConfig
@@ -42,7 +41,7 @@ def made(image: Image, *, config: ImageConfig | None = None, layers: tuple[Layer
     layers = layers or image.layers
     config = config or image.config
     diff_ids = [str(layer.diff_id) for layer in layers]
-    config = with_keys(config, {"rootfs": {"type": "layers", "diff_ids": diff_ids}})
+    config = ImageConfig.create({**config.document, "rootfs": {"type": "layers", "diff_ids": diff_ids}})
     manifest = Manifest.create(
         config=config.descriptor,
         layers=[layer.descriptor for layer in layers],
@@ -56,7 +55,7 @@ def config_value(key: str, value: object) -> Change:
 
     def change(image: Image) -> Image:
         execution = {**image.config.execution, key: value}
-        return made(image, config=with_keys(image.config, {"config": execution}))
+        return made(image, config=ImageConfig.create({**image.config.document, "config": execution}))
 
     return change
 
