@@ -71,13 +71,13 @@ def save(
         else:
             done = bundles.save(this, asked, output, since=since, split=size, tool=with_tool)
         if contents is not None:
-            bundles.write_contents(contents, bundle_list.text(done.bundle))
+            bundles.write_contents(contents, bundle_list.text(done.bundle, done.left_out))
         if form == "json":
             files = [{"filename": item.filename, "sha256": item.digest.hex, "size": item.size} for item in done.parts]
-            listed = bundle_list.document(done.bundle)
+            listed = bundle_list.document(done.bundle, done.left_out)
             console.result_json({"bundle": str(output), "size": done.size, "parts": files, **listed})
             return
-        left = f", {done.left_out} blobs are in the older one" if since else ""
+        left = f", {len(done.left_out)} blobs are in the older one" if since else ""
         pieces = f" in {len(done.parts)} parts" if done.parts else ""
         this.progress.info(f"{output}: {done.size:,} bytes{pieces}, {bundle_list.count(done.bundle)} files{left}")
         console.result(f"bundle:{output}@{done.bundle.digest}")
@@ -127,14 +127,17 @@ def load(ctx: click.Context, /, file: tuple[str, ...], to: str, form: str) -> No
 @format_option
 @click.pass_context
 def list_(ctx: click.Context, /, file: tuple[str, ...], form: str) -> None:
-    """Show everything that is in the bundle FILE: name, version, size, sha256, licence."""
+    """Show everything that is in the bundle FILE: name, version, size, sha256, licence.
+
+    Of a delta (--since), whether FILE has it (yes) or the bundle that it completes (no), and the sum of what FILE has.
+    """
     from ociassemble.operations import bundle_list
     from ociassemble.operations.bundle_load import one_of, opened
 
     with session(ctx) as (this, console):
         found = opened(this, one_of(file))
         if form == "json":
-            console.result_json(bundle_list.document(found))
+            console.result_json(bundle_list.document(found.bundle, found.not_here))
             return
-        for line in bundle_list.text(found).splitlines():
+        for line in bundle_list.text(found.bundle, found.not_here).splitlines():
             console.result(line)

@@ -14,16 +14,27 @@ from typing import NamedTuple
 from ociassemble.base.debian import remembered
 from ociassemble.content.blob import Blob
 from ociassemble.content.directory import DirectoryStore
-from ociassemble.errors import Error, NotFoundError, UsageError
+from ociassemble.content.verify import digest_of
+from ociassemble.errors import Error, IntegrityError, NotFoundError, UsageError
 from ociassemble.image.image import Node
 from ociassemble.oci import _wire
+from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import DEFAULT_TAG, Reference
+from ociassemble.operations import bundle_list
 from ociassemble.plan.locked_base import DebianPackage
 from ociassemble.plan.strict import Invalid
 from ociassemble.session import PushOfflineError, Session
 from ociassemble.transports import parts
-from ociassemble.transports.bundle import Bundle, BundleArchive, BundleFormatError, read_bundle, understood
+from ociassemble.transports.bundle import (
+    COPY_ANEW,
+    Bundle,
+    BundleArchive,
+    BundleFormatError,
+    read_bundle,
+    understood,
+)
+from ociassemble.transports.bundle_write import TOOL
 from ociassemble.transports.local import LocalDestination
 from ociassemble.transports.locate import locate
 from ociassemble.transports.protocols import Written
@@ -40,6 +51,33 @@ class BundleIncompleteError(NotFoundError):
     code = "not-found.bundle-content"
 
 
+class BundleDamagedError(IntegrityError):
+    """Files of a bundle have other bytes than the bundle says."""
+
+    code = "integrity.bundle-content"
+
+
+class Opened(NamedTuple):
+    """A bundle whose documents were verified, blobs closed; its archive, None for one that is where images are."""
+
+    bundle: Bundle
+    archive: BundleArchive | None
+
+    @property
+    def lacks(self) -> frozenset[Digest]:
+        """The blobs that it names and does not have."""
+        return self.archive.lacks(self.bundle) if self.archive is not None else frozenset()
+
+    @property
+    def not_here(self) -> frozenset[Digest]:
+        """The files that it lacks; the tool's wheels are there a second time, by their names."""
+        if self.archive is None:
+            return frozenset()
+        tools = {item.digest: self.archive.find(TOOL + item.filename)
+                 for item in self.bundle.files if item.kind == "tool"}  # fmt: skip
+        return self.lacks - {digest for digest, place in tools.items() if place is not None}
+
+
 class Loaded(NamedTuple):
     """What was loaded, and where to."""
 
@@ -50,13 +88,29 @@ class Loaded(NamedTuple):
 def load(session: Session, place: str, to: str = "") -> Loaded:
     """The bundle at `place` (a file, one of its parts, or where images are) into the store, or to `to`.
 
-    `to` is a registry and a prefix, "registry.example/mirror". Raises `BundleFormatError`, `BundleIncompleteError`.
+    `to` is a registry and a prefix, "registry.example/mirror". Raises `BundleFormatError`, `BundleIncompleteError`,
+    `BundleDamagedError`.
     """
     to = to.rstrip("/")
     if to:
         _may_push(session, to)
-    bundle = opened(session, place)
-    root = _whole(bundle, place, session.store)
+    found = opened(session, place)
+    root = _whole(found, session.store)
+    try:
+        return _loaded(session, found.bundle, root, to)
+    except IntegrityError as error:
+        damaged = _damaged(found)
+        if not damaged:
+            raise
+        assert found.archive is not None
+        raise BundleDamagedError(
+            f"`{found.archive.name}` is damaged: {len(damaged)} of its files have other bytes than it says",
+            details=[*_some(damaged), *error.details],
+            hint=COPY_ANEW,
+        ) from error
+
+
+def _loaded(session: Session, bundle: Bundle, root: Node, to: str) -> Loaded:
     if to:
         return Loaded(bundle, tuple(_pushed(session, bundle, root, to)))
     destination = LocalDestination(
@@ -97,28 +151,45 @@ def _in_registry(place: str) -> bool:
         return False
 
 
-def opened(session: Session, place: str) -> Bundle:
+def opened(session: Session, place: str) -> Opened:
     """The bundle at `place`; its documents were verified, its blobs are closed."""
     if place.startswith(PLACES):
-        return understood(session.source(place).read(), place)
+        return Opened(understood(session.source(place).read(), place), None)
+    archive = BundleArchive(place.removeprefix("bundle:"))
     try:
-        return read_bundle(BundleArchive(place.removeprefix("bundle:")))
+        return Opened(read_bundle(archive), archive)
     except NotFoundError as error:
         if error.hint is None and _in_registry(place):
             error.hint = f"what is in a registry is named `docker://{place}`"
         raise
 
 
-def _whole(bundle: Bundle, place: str, store: DirectoryStore) -> Node:
+def _damaged(found: Opened) -> list[str]:
+    """The files of the archive whose bytes are not what it says, as `bundle list` calls them."""
+    if found.archive is None:
+        return []
+    names, lacks = bundle_list.names(found.bundle), found.lacks
+    blobs = {blob.descriptor.digest: blob for node in found.bundle.root.walk() for blob in node.blobs}
+    damaged = []
+    for digest, blob in blobs.items():
+        if digest in lacks:
+            continue
+        with blob.source() as stream:
+            if digest_of(stream, digest) != digest:
+                damaged.append(names.get(digest.hex, str(digest)))
+    return damaged
+
+
+def _whole(found: Opened, store: DirectoryStore) -> Node:
     """The graph, with blobs that a delta left out taken from the store; an error that names what is nowhere."""
-    if place.startswith(PLACES):
+    bundle, lacks = found.bundle, found.lacks
+    if found.archive is None:
         return bundle.root
-    archive = BundleArchive(place.removeprefix("bundle:"))
     missing: dict[str, int] = {}
 
     def one(blob: Blob) -> Blob:
         digest, size = blob.descriptor.digest, blob.descriptor.size
-        if archive.has(digest, size):
+        if digest not in lacks:
             return blob
         if store.size(digest) != size:
             missing[str(digest)] = size
@@ -133,11 +204,17 @@ def _whole(bundle: Bundle, place: str, store: DirectoryStore) -> Node:
         details = [f"{names.get(digest, digest)}: {size:,} bytes" for digest, size in sorted(missing.items())]
         older = f"it completes the bundle {bundle.since}" if bundle.since else "it was cut off, or never whole"
         raise BundleIncompleteError(
-            f"{len(missing)} blobs ({sum(missing.values()):,} bytes) of `{place}` are neither in it nor in the store",
-            details=[*details[:_SHOWN], *([f"and {len(details) - _SHOWN} more"] if len(details) > _SHOWN else [])],
-            hint=f"{older}: load that first" if bundle.since else f"{older}: copy it anew",
+            f"{len(missing)} blobs ({sum(missing.values()):,} bytes) of `{found.archive.name}` are neither in it "
+            "nor in the store",
+            details=_some(details),
+            hint=f"{older}: load that first" if bundle.since else f"{older}: {COPY_ANEW}",
         )
     return root
+
+
+def _some(lines: Sequence[str]) -> list[str]:
+    """The first of `lines`, and how many more there are."""
+    return [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])]
 
 
 def _pushed(session: Session, bundle: Bundle, root: Node, prefix: str) -> Iterator[Written]:

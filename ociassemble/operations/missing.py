@@ -79,7 +79,7 @@ def missing_error(found: Wants) -> MissingError:
     return MissingError(
         f"`--offline`, and {what}{size} that this build needs {verb} not in the store",
         details=[*lines[:_SHOWN], *more],
-        hint="build once without `--offline`; or `ociassemble lock --missing > wants.json` here, "
+        hint="build once without `--offline`; or `ociassemble lock --missing > ../wants.json` here, "
         "`ociassemble bundle save --wants wants.json -o FILE` where there is a network, and "
         "`ociassemble bundle load FILE`",
     )

@@ -47,7 +47,8 @@ def read_wants(path: Path) -> Wants:
             raw = stream.read(_wire.MAX_DOCUMENT + 1)
     except OSError as error:
         raise WantsFormatError(
-            f"cannot read `{path}`: {error.strerror}", hint="`ociassemble lock --missing > wants.json` writes it inside"
+            f"cannot read `{path}`: {error.strerror}",
+            hint="`ociassemble lock --missing > ../wants.json` writes it inside",
         ) from error
     return Wants.parse(raw, path.name)
 

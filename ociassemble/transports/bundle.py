@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Literal, NamedTuple, cast
 
-from ociassemble.errors import FormatError
+from ociassemble.errors import FormatError, IntegrityError
 from ociassemble.formats.tar_table import Place
 from ociassemble.image.archive import blob_path
 from ociassemble.image.image import Node
@@ -50,6 +50,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     "tool": "application/zip",
     "index": mediatype.OCI_INDEX,
 }
+COPY_ANEW = "copy it anew, and compare its sha256 (`sha256sum`) with the one that it has where it was saved"
 _PLAIN = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*", re.ASCII)
 
 
@@ -115,6 +116,11 @@ class BundleArchive(Archive):
         place = self.find(blob_path(digest))
         return place is not None and place.size == size
 
+    def lacks(self, bundle: Bundle) -> frozenset[Digest]:
+        """The blobs that `bundle`, which was read from it, names and it does not have: of a delta, what is older."""
+        blobs = (blob.descriptor for node in bundle.root.walk() for blob in node.blobs)
+        return frozenset(item.digest for item in blobs if not self.has(item.digest, item.size))
+
 
 class BundleSource(LayoutReader):
     """An image of a bundle: its base where nothing else is named, or what has this name or digest."""
@@ -133,6 +139,11 @@ def read_bundle(archive: BundleArchive) -> Bundle:
         root = LayoutReader(archive, f"bundle:{archive.name}", ROOT).read()
     except LayoutMissingError as error:
         raise BundleFormatError(f"`{archive.name}` is no whole bundle: {error}", hint=archive.is_what) from error
+    except IntegrityError as error:
+        error.hint = error.hint or COPY_ANEW
+        if f"`{archive.name}" in error.message:
+            raise
+        raise BundleFormatError(f"`{archive.name}` is damaged: {error}", hint=error.hint) from error
     return understood(root, archive.name)
 
 

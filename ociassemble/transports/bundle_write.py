@@ -33,11 +33,11 @@ Open = Callable[[Digest], BinaryIO]
 
 
 class Saved(NamedTuple):
-    """What was written: the bundle, its bytes, and how many blobs were left to an older one."""
+    """What was written: the bundle, its bytes, and the blobs that are not in it, but in an older one."""
 
     bundle: Bundle
     size: int
-    left_out: int
+    left_out: frozenset[Digest]
     parts: tuple[parts.Part, ...] = ()
 
 
@@ -107,8 +107,10 @@ def write_bundle(bundle: Bundle, path: Path, *, since: Bundle | None = None, spl
     Durable, and all at once: before the last byte is written there is nothing of these names.
     """
     left = since.contents() if since is not None else frozenset()
-    pieces = [piece for piece in _pieces(bundle) if not _left_out(piece, left)]
-    left_out = len(_pieces(bundle)) - len(pieces)
+    every = _pieces(bundle)
+    left_out = frozenset(piece.digest for piece in every if piece.digest is not None and _left_out(piece, left))
+    left_out -= {file.digest for file in bundle.files if file.kind == "tool"}  # there all the same, by their names
+    pieces = [piece for piece in every if not _left_out(piece, left)]
     size = archive.place(pieces)[1]
     if split is not None:
         parts.sweep(path.parent)

@@ -247,6 +247,7 @@ def test_the_list_names_everything(outside: Outside) -> None:
     for item in listed["files"]:
         assert item["sha256"] in text
     assert listed["digest"] in text.splitlines()[0]
+    assert all(item["here"] for item in listed["files"]) and listed["sizeHere"] == sum(named.values())
 
 
 @pytest.mark.spec("BUNDLE-4")
@@ -281,10 +282,60 @@ def test_a_delta_completes_an_older_bundle(outside: Outside) -> None:
     refused.failed(4, ALPHA[0], "neither in it nor in the store", hint=f"{old}: load that first")
     store = Path(inside["OCIASSEMBLE_CACHE_DIR"]) / "store"
     assert not [path for path in store.rglob("*") if path.is_file() and "blobs" in path.parts]
-
     scene.run("bundle", "load", "shop.bundle", "-q", **inside).worked()
     scene.run("bundle", "load", "delta.bundle", "-q", **inside).worked()
     built(outside, "open", "delta")[0].worked()
+
+
+@pytest.mark.spec("BUNDLE-6", "BUNDLE-8")
+def test_the_list_of_a_delta_says_what_is_in_it(outside: Outside) -> None:
+    scene = outside.scene
+    saved = scene.run(
+        "bundle", "save", "open", "--since", "shop.bundle", "-o", "more.bundle", "--contents", "more.txt", "--format",
+        "json",
+    )  # fmt: skip
+    with tarfile.open(scene.root / "more.bundle") as archive:
+        blobs = {member.name.rpartition("/")[2]: member.size for member in archive if "/" in member.name}
+
+    listed = json.loads(scene.run("bundle", "list", "more.bundle", "--format", "json").worked().out)
+
+    here = {item["sha256"]: item["size"] for item in listed["files"] if item["here"]}
+    assert here.items() <= blobs.items() and listed["sizeHere"] == sum(here.values())
+    gone = {item["sha256"] for item in listed["files"] if not item["here"]}
+    assert gone and gone.isdisjoint(blobs)
+    text = scene.run("bundle", "list", "more.bundle").worked().out
+    assert text == (scene.root / "more.txt").read_text()
+    assert json.loads(saved.worked().out)["files"] == listed["files"]
+    rows = [line.split() for line in text.splitlines()]
+    assert {row[0] for row in rows if ALPHA[0] in row} == {"no"}
+    assert {row[0] for row in rows if "ociassemble.lock" in row} == {"yes"}
+    assert text.endswith(f" bytes\n{len(here)} files, {sum(here.values())} bytes of them are here\n")
+
+
+@pytest.mark.spec("BUNDLE-18")
+def test_what_is_damaged_is_named(outside: Outside) -> None:
+    scene, inside = outside.scene, outside.inside("damaged")
+    raw = (scene.root / "shop.bundle").read_bytes()
+
+    def load(name: str, data: bytes) -> Done:
+        (scene.root / name).write_bytes(data)
+        return scene.run("bundle", "load", name, "-q", **inside)
+
+    flipped = bytearray(raw)
+    for _, data in (ALPHA, BETA):
+        flipped[raw.index(data) + 100] ^= 1
+    done = load("flipped.bundle", bytes(flipped))
+    done.failed(7, "`flipped.bundle` is damaged", "2 of its files", hint="compare its sha256")
+    assert f"wheel alpha 1.0 {ALPHA[0]}" in done.error and f"wheel beta 1.0 {BETA[0]}" in done.error
+    assert not list((Path(inside["OCIASSEMBLE_CACHE_DIR"]) / "store").glob("refs/*"))
+    document = bytearray(raw)
+    document[raw.index(b"dev.ociassemble.bundle.version") + 5] ^= 1
+    load("document.bundle", bytes(document)).failed(7, "`document.bundle` is damaged", hint="copy it anew")
+    for end in (len(raw) // 2, len(raw) - 3000, 700):
+        load("cut.bundle", raw[:end]).failed(7, "`cut.bundle`", hint="copy it anew, and compare its sha256")
+    target = scene.serve()
+    done = scene.run("bundle", "load", "flipped.bundle", "-q", "--to", f"{target.host}/mirror")
+    done.failed(7, "`flipped.bundle` is damaged", ALPHA[0], hint="copy it anew")
 
 
 @pytest.mark.spec("BUNDLE-15")
@@ -364,7 +415,7 @@ def test_what_cannot_be_meant(outside: Outside) -> None:
     done = scene.run("bundle", "save", "--wants", "none.json", "-o", "x", OCIASSEMBLE_PLATFORM="linux/arm64")
     done.failed(3, "none.json", hint="lock --missing")
     scene.run("bundle", "load", "shop.bundle", "open.bundle").failed(2, "several", hint="one after another")
-    scene.run("bundle", "list", "project/main.py").failed(7, "no archive", hint=None)
+    scene.run("bundle", "list", "project/main.py").failed(7, "no archive", hint="copy it anew")
     (scene.root / "bad.json").write_text('{"version": 1}')
     scene.run("bundle", "save", "--wants", "bad.json", "-o", "x").failed(3, "`base` is missing", hint="lock --missing")
     assert not (scene.root / "x").exists()
