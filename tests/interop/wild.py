@@ -11,6 +11,7 @@ import re
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,7 +182,7 @@ def _as_bazel_does(plan: BasePlan, packages: Sequence[DebianPackage], store: Dir
     whole = {number: item.sources[0] for number, item in enumerate(plan.layers) if _is_package(item)}
     others = tuple(item for number, item in enumerate(plan.layers) if number not in whole)
     rest = assemble_base(
-        plan._replace(layers=others),
+        replace(plan, layers=others),
         codec=codec("gzip", 1, role="base"),
         store=store,
         fetch=lambda refs: None,
