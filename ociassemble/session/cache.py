@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from ociassemble import _pool
 from ociassemble.errors import AuthError, Error, UsageError
 from ociassemble.layer.build import BuiltLayer, find_layer
 from ociassemble.layer.key import layer_key
@@ -49,10 +50,10 @@ class Caches(NamedTuple):
             cache_reference(self.settings.cache_repo)
 
         def find(plans: Sequence[LayerPlan]) -> Sequence[BuiltLayer | None]:
-            offline = not self._asking
+            asking = self._asking
             tags = self._tags()
             locked = lock.platforms[str(target.plan.platform)] if lock is not None else None
-            if locked is None and not tags and (offline or not self.settings.cache_repo):
+            if locked is None and not tags and not (asking and self.settings.cache_repo):
                 return [None] * len(plans)
             from ociassemble.transports.layercache import LayerCache, Wanted
 
@@ -66,7 +67,7 @@ class Caches(NamedTuple):
                 return Wanted(plan.title, key, self._codec(plan), found)
 
             def known(digest: Digest) -> Iterator[Repository]:
-                for host in dict.fromkeys(reference.host for reference in self._pushed()) if not offline else ():
+                for host in dict.fromkeys(reference.host for reference in self._pushed()) if asking else ():
                     for name in session.locations.of(digest, host):
                         with suppress(Error):
                             yield session.repository(Reference.parse(f"{host}/{name}"))
@@ -74,7 +75,7 @@ class Caches(NamedTuple):
             cache = LayerCache(
                 tags=tags,
                 known=known,
-                records=self._records() if not offline else None,
+                records=self._records() if asking else None,
                 store=session.store,
                 distrusted=session.distrusted,
                 progress=session.progress,
@@ -117,7 +118,6 @@ class Caches(NamedTuple):
         session, records = self.session, self._records()
         if records is None or not self.request.push or not self.request.use_cache:
             return ""
-        from ociassemble import _pool
 
         def made_here(layer: LayerPlan, built: BuiltLayer) -> bool:
             # What the lock of one application calls so is not for others to believe.
