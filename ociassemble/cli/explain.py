@@ -56,7 +56,7 @@ def explain(
 
 def explanation_document(found: Explanation) -> dict[str, Any]:
     """What `explain --format json` says."""
-    from ociassemble.cli.verify import difference_document
+    from ociassemble.cli.verify import comparison_document
 
     other = found.against
     return {
@@ -68,9 +68,7 @@ def explanation_document(found: Explanation) -> dict[str, Any]:
         else {
             "name": other.name,
             "digest": str(other.digest),
-            "kind": other.comparison.kind,
-            "differences": [difference_document(item, "image", "against") for item in other.comparison.differences],
-            "omitted": other.comparison.omitted,
+            **comparison_document(other.comparison, "image", "against"),
         },
     }
 
@@ -109,7 +107,7 @@ def _inputs(image: ExplainedImage, name: str) -> str:
 def explanation_lines(found: Explanation) -> Iterator[str]:
     """The same for people."""
     from ociassemble.cli.shown import size
-    from ociassemble.image.differences import in_words
+    from ociassemble.image.told import told
 
     yield f"{found.name}"
     yield f"digest      {found.digest}"
@@ -142,9 +140,4 @@ def explanation_lines(found: Explanation) -> Iterator[str]:
             yield f"the same as {other.name}"
             return
         yield f"against     {other.name} {other.digest}"
-        differences = other.comparison.differences
-        for item in differences[:_SHOWN]:
-            yield f"  {in_words(item, 'image', 'other')}"
-        more = len(differences) - _SHOWN + other.comparison.omitted
-        if more > 0:
-            yield f"  and {more} more differences: `--format json` tells of them"
+        yield from (f"  {line}" for line in told(other.comparison, _SHOWN, "image", "other"))

@@ -13,7 +13,7 @@ from ociassemble.cli.types import Image, format_option
 from ociassemble.errors import UsageError
 
 if TYPE_CHECKING:
-    from ociassemble.image.differences import Difference
+    from ociassemble.image.differences import Comparison, Difference
     from ociassemble.operations.rebuild import Rebuild
 
 
@@ -55,9 +55,26 @@ def rebuild_document(result: Rebuild) -> dict[str, Any]:
         "digest": str(result.digest),
         "rebuilt": str(result.rebuilt),
         "reproduced": result.reproduced,
-        "kind": result.comparison.kind,
-        "differences": [difference_document(item, "image", "rebuild") for item in result.comparison.differences],
-        "omitted": result.comparison.omitted,
+        **comparison_document(result.comparison, "image", "rebuild"),
+    }
+
+
+def comparison_document(found: Comparison, one: str, other: str) -> dict[str, Any]:
+    """What differs; `one` and `other` are the keys of the two sides' values."""
+    return {
+        "kind": found.kind,
+        "layers": [
+            {
+                **item.layer._asdict(),
+                "platform": item.platform,
+                "files": item.files,
+                "more": item.more,
+                "packages": [{"name": name, one: before, other: after} for name, before, after in item.packages],
+            }
+            for item in found.layers
+        ],
+        "differences": [difference_document(item, one, other) for item in found.differences],
+        "omitted": found.omitted,
     }
 
 

@@ -7,11 +7,13 @@ or manifest merely derives from its layers (digests, sizes, diff_ids) is not tol
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ociassemble.content.store import SpoiltError
 from ociassemble.errors import IntegrityError
 from ociassemble.image.compare_layers import compare_layers
+from ociassemble.image.compare_packages import Packages, layer_difference
 from ociassemble.image.differences import Comparison, Difference, Findings, Kind, LayerName, Where
 from ociassemble.image.filesystem import members
 from ociassemble.image.image import Image, Layer, Node, open_image
@@ -22,22 +24,36 @@ from ociassemble.oci.digest import Digest
 _CREATED_BY = "ociassemble: "  # how `image.assemble` begins a layer's line of history
 
 
+class _Known(NamedTuple):
+    """What `compare` was told."""
+
+    roles: Mapping[str, str]
+    packages: Mapping[str, Packages]
+    closed: Container[Digest]
+
+
 def compare(
-    one: Node, other: Node, *, roles: Mapping[str, str] = _wire.EMPTY, closed: Container[Digest] = ()
+    one: Node,
+    other: Node,
+    *,
+    roles: Mapping[str, str] = _wire.EMPTY,
+    packages: Mapping[str, Packages] = MappingProxyType({}),
+    closed: Container[Digest] = (),
 ) -> Comparison:
     """What differs between two images, or two indexes of images.
 
-    `roles` says what layers are for, by key (`LAYER_KEY`). Layers of `other` whose digest is in `closed` are not
-    looked into: it is enough to know that they differ. Raises what opening a blob raises; a layer that cannot be read
-    as one is itself a difference ("unreadable").
+    `roles` says what layers are for, and `packages` which versions are in them, by key (`LAYER_KEY`). Layers of `other`
+    whose digest is in `closed` are not looked into: it is enough to know that they differ. Raises what opening a blob
+    raises; a layer that cannot be read as one is itself a difference ("unreadable").
     """
+    known = _Known(roles, packages, closed)
     findings = Findings()
     if one.descriptor.digest == other.descriptor.digest:
         return findings.comparison()
     if one.is_index or other.is_index:
-        _indexes(one, other, roles, closed, findings)
+        _indexes(one, other, known, findings)
     else:
-        _images(open_image(one), open_image(other), roles, closed, findings, "")
+        _images(open_image(one), open_image(other), known, findings, "")
     return findings.comparison()
 
 
@@ -59,7 +75,7 @@ def codec_of(layer: Layer) -> str:
 # ------------------------------------------------------------------------------------ indexes
 
 
-def _indexes(one: Node, other: Node, roles: Mapping[str, str], closed: Container[Digest], findings: Findings) -> None:
+def _indexes(one: Node, other: Node, known: _Known, findings: Findings) -> None:
     before, after = _by_platform(one), _by_platform(other)
     if one.is_index and other.is_index:
         first, second = (_without(_wire.parse(node.raw, "the index"), "manifests") for node in (one, other))
@@ -80,7 +96,7 @@ def _indexes(one: Node, other: Node, roles: Mapping[str, str], closed: Container
             described = [_without(node.descriptor.document(), "digest", "size", "data") for node in (left, right)]
             findings.add(_values(described[0], described[1], f"/manifests/{number}", "index", "metadata"))
         if left.descriptor.digest != right.descriptor.digest:
-            _images(open_image(left), open_image(right), roles, closed, findings, name)
+            _images(open_image(left), open_image(right), known, findings, name)
     if not findings:
         findings.add([_encoding("index", one.raw, other.raw)])
 
@@ -103,23 +119,20 @@ def _by_platform(node: Node) -> dict[str, Node]:
 # ------------------------------------------------------------------------------------ manifests and configs
 
 
-def _images(
-    one: Image,
-    other: Image,
-    roles: Mapping[str, str],
-    closed: Container[Digest],
-    findings: Findings,
-    platform: str,
-) -> None:
+def _images(one: Image, other: Image, known: _Known, findings: Findings, platform: str) -> None:
     pairs = _paired(one, other)
     found = [*_manifests(one, other), *_configs(one, other)]
     before = len(findings)
     findings.add(item._replace(platform=platform) for item in found)
     for pair in pairs:
-        differences, omitted = _layers(pair, closed)
+        differences, omitted = _layers(pair, known.closed)
         differences += _descriptors(pair)
-        name = _name(pair, roles)
+        if not differences:
+            continue
+        name = _name(pair, known.roles)
         findings.add((item._replace(platform=platform, layer=name) for item in differences), omitted)
+        sides = [known.packages.get(_key(layer)) for layer in (pair.one, pair.other)]
+        findings.add_layer(layer_difference(name, platform, differences, omitted, *sides))
     if len(findings) == before:
         # Two spellings of the same documents.
         both: list[tuple[Where, bytes, bytes]] = [
@@ -223,7 +236,7 @@ def _paired(one: Image, other: Image) -> list[_Pair]:
     traits: tuple[Callable[[Image, int], str], ...] = (
         lambda image, number: str(image.layers[number].descriptor.digest),
         lambda image, number: str(image.layers[number].diff_id),
-        lambda image, number: image.layers[number].descriptor.annotations.get(LAYER_KEY, ""),
+        lambda image, number: _key(image.layers[number]),
         lambda image, number: titles[id(image)][number],
         lambda image, number: str(number),
         lambda image, number: str(number - len(image.layers)),
@@ -254,9 +267,13 @@ def _paired(one: Image, other: Image) -> list[_Pair]:
 def _name(pair: _Pair, roles: Mapping[str, str]) -> LayerName:
     layer = pair.one or pair.other
     assert layer is not None
-    keys = [item.descriptor.annotations.get(LAYER_KEY, "") for item in (pair.one, pair.other) if item is not None]
+    keys = [_key(item) for item in (pair.one, pair.other) if item is not None]
     role = next((roles[key] for key in keys if key in roles), "" if any(keys) or pair.title else "base")
     return LayerName(pair.number, pair.title, role)
+
+
+def _key(layer: Layer | None) -> str:
+    return layer.descriptor.annotations.get(LAYER_KEY, "") if layer is not None else ""
 
 
 def _layers(pair: _Pair, closed: Container[Digest]) -> tuple[list[Difference], int]:

@@ -1,11 +1,10 @@
 """What differs between two images, as values: one `Difference` a fact, found by `image.compare`.
 
-Shapes and order are in specs/behaviour/verify.md (VERIFY-10 on).
+Shapes and order are in specs/behaviour/verify.md (VERIFY-10 on); how it is told is in `image.told`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 Kind = Literal["content", "metadata", "order", "compression"]
 KINDS: tuple[Kind, ...] = ("content", "metadata", "order", "compression")
 MAX_KEPT = 10_000  # differences kept; further ones are counted
+_MIN_KEPT = 20  # of each layer, whatever those below it took
 
 Where = Literal["index", "manifest", "config", "layer", "file"]
 
@@ -51,11 +51,34 @@ class Difference(NamedTuple):
     offset: int | None = None
 
 
+class Moved(NamedTuple):
+    """A package with another version on each side; None where a side does not have it."""
+
+    name: str
+    one: str | None
+    other: str | None
+
+
+class LayerDifference(NamedTuple):
+    """One layer that differs (VERIFY-19).
+
+    `files` counts what differs in it beside directories; where `more`, at least so many do. `packages` are those whose
+    versions are known to differ.
+    """
+
+    layer: LayerName
+    platform: str = ""
+    files: int = 0
+    more: bool = False
+    packages: tuple[Moved, ...] = ()
+
+
 class Comparison(NamedTuple):
     """All that differs, in the order of the image: documents, then layers from the bottom, then files as they stand."""
 
     differences: tuple[Difference, ...] = ()
     omitted: int = 0  # differences beyond `MAX_KEPT`
+    layers: tuple[LayerDifference, ...] = ()  # all that differ, whatever was omitted
 
     @property
     def kind(self) -> Kind | None:
@@ -69,53 +92,23 @@ class Findings:
     def __init__(self) -> None:
         self._found: list[Difference] = []
         self._omitted = 0
+        self._layers: list[LayerDifference] = []
 
     def add(self, found: Iterable[Difference], omitted: int = 0) -> None:
         """These, after those before."""
         self._omitted += omitted
-        for item in found:
-            if len(self._found) < MAX_KEPT:
+        for number, item in enumerate(found):
+            if len(self._found) < MAX_KEPT or number < _MIN_KEPT:
                 self._found.append(item)
             else:
                 self._omitted += 1
+
+    def add_layer(self, found: LayerDifference) -> None:
+        """This layer, after those before; its differences are added apart."""
+        self._layers.append(found)
 
     def __len__(self) -> int:
         return len(self._found) + self._omitted
 
     def comparison(self) -> Comparison:
-        return Comparison(tuple(self._found), self._omitted)
-
-
-def in_words(item: Difference, one: str = "image", other: str = "rebuild") -> str:
-    """A difference on one line; `one` and `other` are what the two sides are called."""
-    places = [item.platform, str(item.layer) if item.layer is not None else "", item.path and f"`{item.path}`"]
-    if item.where in ("index", "manifest", "config"):
-        places.append(f"{item.where} {item.field}")
-    place = ": ".join(text for text in places if text)
-    if item.field == "content":
-        at = f" from byte {item.offset} on" if item.offset is not None else ""
-        return f"{place}: content differs{at}: {one} {item.one}, {other} {item.other}"
-    if item.field == "compression":
-        return f"{place}: compressed differently: {one} {item.one}, {other} {item.other}"
-    if item.field == "order":
-        return f"{place}: stands elsewhere: {one} member {item.one}, {other} member {item.other}"
-    if item.field == "more":
-        return f"{place}: so many files stand elsewhere that no more were compared"
-    if item.field == "unreadable":
-        return f"{place}: cannot be read: {item.one}"
-    if item.where in ("index", "manifest", "config", "layer", "file") and (item.one is None) != (item.other is None):
-        side, value = (one, item.one) if item.other is None else (other, item.other)
-        field = f"{item.field} " if item.where == "file" and item.field != "presence" else ""
-        return f"{place}: {field}only in the {side} ({_value(value)})"
-    if item.one is None:
-        at = f", from byte {item.offset} on" if item.offset is not None else ""
-        what = "the encoding" if item.field == "encoding" else f"the {item.field}"
-        return f"{place}: {what} differs{at}"
-    field = f"{item.field} " if item.where in ("layer", "file") else ""
-    return f"{place}: {field}{one} {_value(item.one)}, {other} {_value(item.other)}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, str):
-        return repr(value) if not value or not value.isprintable() or " " in value else value
-    return json.dumps(value, ensure_ascii=False)
+        return Comparison(tuple(self._found), self._omitted, tuple(self._layers))

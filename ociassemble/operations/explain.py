@@ -6,12 +6,13 @@ history, a lock that has a layer of the same key, and this store's record of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ociassemble.errors import ProjectError, UsageError
 from ociassemble.image.compare import codec_of, compare, titles_of
+from ociassemble.image.compare_packages import Packages
 from ociassemble.image.differences import Comparison
 from ociassemble.image.image import Image, Node, open_image, platforms_within, select_platform
 from ociassemble.lock.application import read_lock
@@ -19,6 +20,7 @@ from ociassemble.oci import annotations as keys
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.operations.images import image_of, read
+from ociassemble.operations.versions import by_key
 from ociassemble.plan.lock import Lock, LockedPlatform
 from ociassemble.plan.locked import LockedLayer, LockedPackage
 from ociassemble.plan.locked_base import DebianBase
@@ -102,7 +104,13 @@ def explain(
             node = select_platform(node, open_image(found).platform, text)
         elif found.is_index and not node.is_index:
             found = select_platform(found, open_image(node).platform, against)
-        comparison = compare(node, found, roles=_roles(images), closed=_other_bases(node, found))
+        comparison = compare(
+            node,
+            found,
+            roles=_roles(images),
+            packages=_packages((*images, *(_explained(session, image, path, lock) for image in _images(found)))),
+            closed=_other_bases(node, found),
+        )
         other = Against(against, found.descriptor.digest, comparison)
     return Explanation(text, node.descriptor.digest, images, other)
 
@@ -235,12 +243,16 @@ def _names(package: LockedPackage) -> set[str]:
 
 def _source(package: LockedPackage) -> dict[str, Any]:
     artifact = package.artifact
-    kind = "wheel" if artifact.filename.endswith(".whl") else "npm"
-    return {"type": kind, "name": artifact.filename, "digest": str(artifact.digest)}
+    said = {"type": "wheel"} if artifact.filename.endswith(".whl") else {"type": "npm", "path": package.name}
+    return {**said, "name": artifact.filename, "digest": str(artifact.digest)}
 
 
 def _roles(images: tuple[ExplainedImage, ...]) -> dict[str, str]:
     return {layer.key: layer.role for image in images for layer in image.layers if layer.key and layer.role}
+
+
+def _packages(images: Iterable[ExplainedImage]) -> dict[str, Packages]:
+    return by_key((layer.key, layer.sources) for image in images for layer in image.layers)
 
 
 def _other_bases(one: Node, other: Node) -> frozenset[Digest]:

@@ -20,20 +20,23 @@ from ociassemble.content.store import healed
 from ociassemble.errors import Error, IntegrityError, UsageError
 from ociassemble.image.assemble import image_or_index
 from ociassemble.image.compare import compare
-from ociassemble.image.differences import Comparison, Difference, in_words
+from ociassemble.image.differences import Comparison, Difference
 from ociassemble.image.image import Image, Node, open_image, platforms_within, select_platform
+from ociassemble.image.told import told
 from ociassemble.layer.key import layer_key
 from ociassemble.oci import annotations as keys
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.platform import Platform
 from ociassemble.operations.images import read
+from ociassemble.operations.versions import by_key, recorded
 from ociassemble.session import Session
+from ociassemble.session.built_record import sources_of
 from ociassemble.session.rebuild import PrivateStore, RebuildSession
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
 from ociassemble.session.target import Planned
 
-_SHOWN = 50  # differences in an error; all of them with --format json
+_SHOWN = 50  # layers, and differences, in an error; all of them with --format json
 _WORDS = {
     "content": "what is in it differs",
     "metadata": "the content of every file is equal, config or metadata are not",
@@ -66,18 +69,13 @@ class Rebuild:
         return f"{self.name}@{self.digest} reproduced"
 
     def error(self, application: str) -> NotReproducedError:
-        """The error where it was not: all that differs, the first of it first."""
-        found = self.comparison.differences
-        lines = [in_words(item) for item in found[:_SHOWN]]
-        more = len(found) - len(lines) + self.comparison.omitted
-        if more:
-            lines.append(f"and {more} more differences: `--format json` tells of them")
+        """The error where it was not: each layer that differs, then details of all."""
         kind = self.comparison.kind
         return NotReproducedError(
             f"`{self.name}@{self.digest}` is not what `{application}` builds ({self.rebuilt}): "
             f"{_WORDS[kind] if kind else 'the documents differ'}",
-            details=lines,
-            hint=_hint(found),
+            details=told(self.comparison, _SHOWN),
+            hint=_hint(self.comparison.differences),
         )
 
 
@@ -103,8 +101,18 @@ def rebuild(session: Session, text: str, request: BuildRequest) -> Rebuild:
             steps = Steps(inner, request)
             plan = built(planned(steps), steps)
             made = image_or_index([target.image(plan.created) for target in plan.targets], plan.annotations)
-            roles = {str(layer_key(item)): item.role for target in plan.targets for item in target.plan.layers}
-            return plan, made, compare(node, made, roles=roles, closed=_other_bases(images, plan))
+            layers = {str(layer_key(item)): item for target in plan.targets for item in target.plan.layers}
+            comparison = compare(
+                node,
+                made,
+                roles={key: item.role for key, item in layers.items()},
+                packages={
+                    **recorded(session, images),
+                    **by_key((key, sources_of(item)) for key, item in layers.items()),
+                },
+                closed=_other_bases(images, plan),
+            )
+            return plan, made, comparison
 
         _, made, comparison = healed(once, session.progress.warn)
     return Rebuild(

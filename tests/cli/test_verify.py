@@ -109,6 +109,33 @@ def test_a_change_is_an_error_with_its_place(shop: Scene) -> None:
     )
 
 
+@pytest.mark.spec("VERIFY-6", "VERIFY-19", "EXPLAIN-3")
+def test_a_bumped_dependency_is_told_by_its_versions(scene: Scene) -> None:
+    """Whether or not the image's build is remembered here; and the application's layer is not lost below it."""
+    scene.wheels(wheel("alpha", "1.0"), wheel("alpha", "2.0"))
+    scene.files(requirements__txt="alpha==1.0\n")
+    scene.built()
+    scene.files(requirements__txt="alpha==2.0\n")
+    scene.run("build", "project", "-q", "-o", "oci:outputs/image:v2").worked()
+    for _ in range(2):
+        done = scene.run("verify", "--rebuild", scene.layout, "project", "-q")
+        lines = [line.strip() for line in done.err.splitlines()]
+        number = next(place for place, line in enumerate(lines) if line.startswith("layer "))
+        assert lines[number].startswith("layer 3 `dependencies` (dependency): alpha (image 1.0, rebuild 2.0), ")
+        assert lines[number + 1] == "layer 4 `application` (application): 1 file differs"
+        report = verified(scene, scene.layout)
+        assert [(item["title"], item["packages"]) for item in report["layers"]] == [
+            ("dependencies", [{"name": "alpha", "image": "1.0", "rebuild": "2.0"}]),
+            ("application", []),
+        ]
+        against = explained(scene, scene.layout, "--against", "oci:outputs/image:v2")["against"]
+        assert against["layers"][0]["packages"] == [{"name": "alpha", "image": "1.0", "against": "2.0"}]
+        told = scene.run("explain", scene.layout, "--against", "oci:outputs/image:v2").worked().out
+        assert ": alpha (image 1.0, other 2.0), " in told
+        assert told.index(": alpha (image") < told.index("layer 4 `application`")
+        shutil.rmtree(scene.store / "records" / "builds", ignore_errors=True)
+
+
 @pytest.mark.spec("VERIFY-6")
 def test_compression_alone_is_told_from_content(shop: Scene) -> None:
     tamper(shop.outputs / "image", "v1", "bad", top(same, "gzip:9"))

@@ -13,8 +13,8 @@ from ociassemble.content.writer import CompressingWriter
 from ociassemble.errors import FormatError
 from ociassemble.formats import tar
 from ociassemble.image.compare import compare
-from ociassemble.image.differences import in_words
 from ociassemble.image.image import Image, Layer, Node
+from ociassemble.image.told import in_words
 from ociassemble.oci.descriptor import Descriptor
 from ociassemble.oci.digest import Digest
 from ociassemble.oci.manifest import Manifest

@@ -14,8 +14,9 @@ from ociassemble.content.blob import Blob
 from ociassemble.formats import tar
 from ociassemble.image import compare_layers, differences
 from ociassemble.image.compare import compare
-from ociassemble.image.differences import Comparison, Difference, in_words
+from ociassemble.image.differences import Comparison, Difference
 from ociassemble.image.image import Image, Layer
+from ociassemble.image.told import in_words
 from ociassemble.oci.annotations import LAYER_CODEC, LAYER_KEY
 from ociassemble.oci.config import ImageConfig
 from ociassemble.oci.descriptor import Descriptor
