@@ -69,7 +69,9 @@ class Session:
         return CacheStore(folder, self.progress.warn, chosen=chosen is not None)
 
     def close(self) -> None:
-        """End the run: what it kept for itself only is removed."""
+        """End the run: what it learnt of registries is kept, what it kept for itself only is removed."""
+        if "locations" in self.__dict__:
+            self.locations.keep()
         if "store" in self.__dict__:
             self.store.close()
 
@@ -158,7 +160,8 @@ class Session:
             from ociassemble.content.memory import MemoryStore
 
             store = MemoryStore()
-        return RemoteSource(self.registry, location.reference, store, pull=policy)
+        locations = self.locations if kept else None
+        return RemoteSource(self.registry, location.reference, store, pull=policy, locations=locations)
 
     def destination(self, text: str, *, push: bool = True, names: Sequence[Reference] = ()) -> Destination:
         """The place an image is written to; a plain reference is a registry's, without `push` the store's.
@@ -217,7 +220,7 @@ class Session:
         from ociassemble.transports.repository import Repository
 
         if reference.name not in self._repositories:
-            self._repositories[reference.name] = Repository(self.registry, reference)
+            self._repositories[reference.name] = Repository(self.registry, reference, self.locations)
         return self._repositories[reference.name]
 
     def records(self, reference: Reference) -> CacheRepository:

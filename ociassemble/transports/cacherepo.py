@@ -70,6 +70,7 @@ class CacheRepository:
         if descriptor.media_type != mediatype.OCI_MANIFEST:
             raise FormatError(f"`{reference}` is no record of a layer")
         record = self.read(Manifest.parse(raw, descriptor.media_type), f"`{reference}`", key, codec)
+        self.repository.seen((record.descriptor.digest,))
         with self._lock:
             self._good.add(tag)
         return record

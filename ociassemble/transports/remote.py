@@ -6,7 +6,7 @@ or `never`), with what the tag was when it was last asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from ociassemble import _pool
 from ociassemble.content.blob import Blob
@@ -22,6 +22,7 @@ from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.registry.client import RegistryClient
 from ociassemble.registry.errors import ContentMissingError
+from ociassemble.registry.locations import Locations
 from ociassemble.transports.repository import Repository, Tag
 
 
@@ -44,10 +45,23 @@ def _tag_key(reference: Reference) -> str:
 
 
 class RemoteSource:
-    """One image of a registry. `pull` is "always", "missing" or "never"."""
+    """One image of a registry. `pull` is "always", "missing" or "never".
 
-    def __init__(self, client: RegistryClient, reference: Reference, store: Store, *, pull: str) -> None:
+    That the repository has what it was asked for is noted in `locations`.
+    """
+
+    def __init__(
+        self,
+        client: RegistryClient,
+        reference: Reference,
+        store: Store,
+        *,
+        pull: str,
+        locations: Locations | None = None,
+    ) -> None:
         self._client = client
+        self._locations = locations
+        self._asked = False
         self._reference = reference
         self._store = store
         self._pull = pull
@@ -55,7 +69,10 @@ class RemoteSource:
 
     def read(self, wanted: Collection[Platform] = ()) -> Node:
         descriptor, raw = self._root()
-        return read_node(descriptor, raw, self._document, self._blob, wanted=wanted)
+        node = read_node(descriptor, raw, self._document, self._blob, wanted=wanted)
+        if self._asked and self._locations is not None:
+            self._locations.all_seen(_blobs(node), self._reference.host, self._reference.repository)
+        return node
 
     def _root(self) -> tuple[Descriptor, bytes]:
         digest = self._reference.digest
@@ -109,6 +126,7 @@ class RemoteSource:
             return None
 
     def _keep(self, descriptor: Descriptor, raw: bytes) -> None:
+        self._asked = True
         ingest_all(self._store, (raw,), descriptor.digest)
 
 
@@ -146,7 +164,7 @@ class RemoteDestination:
         self.tag.learn()
         root = self.tag.root()
         if root is not None and root.digest == node.descriptor.digest:
-            self.repository.contains(_digests(node))
+            self.repository.contains([part.descriptor.digest for part in node.walk()], _blobs(node))
 
     def _early(self, blob: Blob) -> None:
         self.tag.learn()
@@ -200,8 +218,6 @@ class RemoteDestination:
             self._client.put_manifest(self._reference, raw, descriptor.media_type, target)
 
 
-def _digests(node: Node) -> Iterator[Digest]:
-    for part in node.walk():
-        yield part.descriptor.digest
-        for blob in part.blobs:
-            yield blob.descriptor.digest
+def _blobs(node: Node) -> list[Digest]:
+    """What a repository with these documents has, as well."""
+    return [blob.descriptor.digest for part in node.walk() for blob in part.blobs if not blob.descriptor.urls]

@@ -7,7 +7,8 @@ trust when pushing; a registry that then misses something says so, and all is as
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 
 from ociassemble.content.blob import Blob
 from ociassemble.content.store import Store, ingest_all
@@ -21,14 +22,19 @@ from ociassemble.oci.manifest import Manifest
 from ociassemble.oci.platform import Platform
 from ociassemble.oci.reference import Reference
 from ociassemble.registry.client import RegistryClient
+from ociassemble.registry.locations import Locations
 
 
 class Repository:
-    """Which blobs and manifests a repository has. Thread-safe; each blob is asked for and sent once."""
+    """Which blobs and manifests a repository has. Thread-safe; each blob is asked for and sent once.
 
-    def __init__(self, client: RegistryClient, reference: Reference) -> None:
+    What its registry shows of it is noted in `locations` as well, for other repositories and other runs.
+    """
+
+    def __init__(self, client: RegistryClient, reference: Reference, locations: Locations | None = None) -> None:
         self.client = client
         self.reference = reference
+        self._locations = locations
         self.name = reference.name  # "host/repository"
         self._lock = threading.Lock()
         self._busy: dict[Digest, threading.Lock] = {}
@@ -41,10 +47,16 @@ class Repository:
         """Whether something was taken to be there without having asked."""
         return bool(self._contained)
 
-    def contains(self, digests: Iterable[Digest]) -> None:
-        """These are there: a tag's manifest names them."""
+    def contains(self, documents: Collection[Digest], blobs: Collection[Digest]) -> None:
+        """These are there: a tag points at the documents, and they name the blobs."""
         with self._lock:
-            self._contained.update(digests)
+            self._contained.update(documents, blobs)
+        self.seen(blobs)
+
+    def seen(self, blobs: Iterable[Digest]) -> None:
+        """A manifest of the repository names them, or it was asked: others may have them from here (CACHE-12)."""
+        if self._locations is not None:
+            self._locations.all_seen(blobs, self.reference.host, self.reference.repository)
 
     def has_document(self, digest: Digest) -> bool:
         """Whether a manifest or index is known to be there."""
@@ -61,6 +73,8 @@ class Repository:
                 return True
             if digest not in self._asked:
                 self._asked[digest] = self.client.blob_exists(self.reference, descriptor)
+                if self._asked[digest]:
+                    self.seen((digest,))
             return self._asked[digest]
 
     def put(self, blob: Blob, *, early: bool = False) -> str:
@@ -116,7 +130,10 @@ class Tag:
         root = self.root()
         with self._lock:
             if root is not None and not self._learnt:
-                self.repository.contains(self._below(root, 0))
+                documents: set[Digest] = set()
+                blobs: set[Digest] = set()
+                self._below(root, documents, blobs, 0)
+                self.repository.contains(documents, blobs)
             self._learnt = True
 
     def manifest(self, platform: Platform) -> Manifest | None:
@@ -129,10 +146,10 @@ class Tag:
             return None
         raw = self._document(root)
         if root.media_type not in mediatype.INDEXES:
-            return Manifest.parse(raw, root.media_type)
+            return self._parsed(raw, root)
         for child in Index.parse(raw, root.media_type).manifests:
             if child.platform is not None and child.platform.matches(platform) and not _is_index(child):
-                return Manifest.parse(self._document(child), child.media_type)
+                return self._parsed(self._document(child), child)
         return None
 
     def blob(self, descriptor: Descriptor) -> bytes:
@@ -170,20 +187,28 @@ class Tag:
         except NotFoundError:
             return None
 
-    def _below(self, descriptor: Descriptor, depth: int) -> set[Digest]:
-        found = {descriptor.digest}
+    def _parsed(self, raw: bytes, descriptor: Descriptor) -> Manifest:
+        manifest = Manifest.parse(raw, descriptor.media_type)
+        self.repository.seen(_blobs(manifest))
+        return manifest
+
+    def _below(self, descriptor: Descriptor, documents: set[Digest], blobs: set[Digest], depth: int) -> None:
+        """Add what a document reaches, itself included, as far as the store has the documents."""
+        documents.add(descriptor.digest)
         raw = self._kept(descriptor)
         if raw is None or depth > 4:
-            return found
-        try:
+            return
+        with suppress(Error):
             if describe(raw, descriptor.media_type, f"`{self.name}`").media_type in mediatype.INDEXES:
                 for child in Index.parse(raw, descriptor.media_type).manifests:
-                    found |= self._below(child, depth + 1)
-                return found
-            manifest = Manifest.parse(raw, descriptor.media_type)
-        except Error:
-            return found
-        return found | {part.digest for part in (manifest.config, *manifest.layers) if not part.urls}
+                    self._below(child, documents, blobs, depth + 1)
+            else:
+                blobs.update(_blobs(Manifest.parse(raw, descriptor.media_type)))
+
+
+def _blobs(manifest: Manifest) -> list[Digest]:
+    """What a repository with this manifest has, as well."""
+    return [part.digest for part in (manifest.config, *manifest.layers) if not part.urls]
 
 
 def _is_index(descriptor: Descriptor) -> bool:

@@ -92,6 +92,10 @@ class Bench:
         words = ("build", str(self.scene.project), "-t", f"{self.host}/{name}", "--push", *argv)
         return self.scene.run(*words).worked()
 
+    def known(self, digest: Digest) -> tuple[str, ...]:
+        """Repositories that the store knows to have a blob."""
+        return Locations(lambda: DirectoryStore(self.scene.store)).of(digest, self.host)
+
     def manifest(self, name: str) -> Manifest:
         return Manifest.parse(RegistryClient(Wire()).resolve(Reference.parse(f"{self.host}/{name}"))[1])
 
@@ -239,7 +243,8 @@ def test_a_layer_of_an_image_given_as_cache_is_mounted(bench: Bench) -> None:
     done = bench.build("other:v1", "--no-lock", "--cache-from", f"{bench.host}/app:v1")
     assert "2 finished layers at" in done.err
     mounted = [line for line in bench.meter.requests if "mount=" in line and "from=app" in line]
-    assert len(mounted) == 2
+    # The two, and what turned out to be equal: application and config.
+    assert (len(mounted), bench.meter.methods()["PUT"]) == (4, 1)
 
 
 @pytest.mark.spec("CACHE-1")
@@ -310,14 +315,68 @@ def test_a_place_that_lost_the_blob_is_forgotten(bench: Bench) -> None:
     bench.lock()
     first = bench.build("app:v1")
     lost = bench.manifest("app:v1").layers[2].digest
-    locations = Locations(lambda: DirectoryStore(bench.scene.store))
-    assert locations.of(lost, bench.host) == ("app",)
+    assert bench.known(lost) == ("app",)
     with Wire().request("DELETE", f"http://{bench.host}/v2/app/blobs/{lost}") as response:
         assert response.status == 202
     again = bench.build("other:v1")
     assert digest(again) == digest(first)
     assert "4 blobs mounted, 1 already there" in again.err or "1 uploaded" in again.err
-    assert locations.of(lost, bench.host) == ("other",)
+    assert bench.known(lost) == ("other",)
+
+
+@pytest.mark.spec("CACHE-12")
+def test_what_a_build_found_to_be_there_is_mounted_into_other_repositories(bench: Bench) -> None:
+    bench.lock()
+    first = bench.build("app:v1")
+    bench.fresh()
+    bench.build("app:v1", "--locked")  # all of it is there
+    # The previous manifest names six blobs of `app`; that of the base, which was read, two of `base`.
+    layers = bench.manifest("app:v1").layers
+    assert [bench.known(layer.digest) for layer in layers] == [("app", "base")] * 2 + [("app",)] * 3
+
+    again = bench.build("other:v1", "--locked")
+
+    assert digest(again) == digest(first)
+    assert bench.index.requests == []
+    assert (bench.meter.methods()["POST"], bench.meter.methods()["PUT"]) == (6, 1), bench.meter.requests
+
+
+@pytest.mark.spec("CACHE-12")
+def test_places_are_written_once_a_build_and_only_where_they_are_new(bench: Bench) -> None:
+    bench.lock()
+    bench.build("app:v1")
+    records = bench.scene.store / "records/locations"
+    assert len(list(records.iterdir())) == 1
+    before = [path.stat().st_ino for path in records.iterdir()]
+    shutil.rmtree(bench.scene.store / "records/finished")
+    bench.build("app:v1")  # the whole walk
+    assert [path.stat().st_ino for path in records.iterdir()] == before
+    bench.project("two")
+    bench.build("app:v1")
+    assert len(list(records.iterdir())) == 1
+    assert bench.known(bench.manifest("app:v1").layers[-1].digest) == ("app",)
+
+
+@pytest.mark.spec("CACHE-12")
+@pytest.mark.parametrize("option", ["--cache-from", "--cache-repo"])
+def test_what_caches_show_is_mounted_from_them_later(bench: Bench, option: str) -> None:
+    name = f"{bench.host}/app:v1" if option == "--cache-from" else f"{bench.host}/layers"
+    bench.build("app:v1", "--no-lock", "--cache-repo", f"{bench.host}/layers")
+    dependencies = bench.manifest("app:v1").layers[2:4]
+    bench.fresh()
+    argv = ("build", str(bench.scene.project), "--no-lock", option, name, "-o", f"oci:{bench.scene.outputs}/image")
+    assert "2 finished layers at" in bench.scene.run(*argv).worked().err
+    place = "app" if option == "--cache-from" else "layers"
+    assert [bench.known(layer.digest) for layer in dependencies] == [(place,)] * 2
+
+
+@pytest.mark.spec("CACHE-12")
+def test_what_was_pulled_is_known_and_what_was_only_looked_at_leaves_no_trace(bench: Bench) -> None:
+    layer = bench.manifest("base:v1").layers[0]
+    bench.scene.run("validate", bench.base).worked()
+    assert bench.known(layer.digest) == ()
+    bench.scene.run("copy", bench.base, f"oci:{bench.scene.outputs}/base").worked()
+    assert bench.known(layer.digest) == ("base",)
 
 
 @pytest.mark.spec("CACHE-12")
