@@ -17,7 +17,7 @@ from ociassemble.base.resolve import BaseImage
 from ociassemble.build import planned
 from ociassemble.content.place import check_place
 from ociassemble.content.store import Store, healed, ingest_all
-from ociassemble.errors import ProjectError, UsageError
+from ociassemble.errors import NotFoundError, ProjectError, UsageError
 from ociassemble.image.assemble import image_or_index
 from ociassemble.image.image import Node
 from ociassemble.kinds.protocol import LockedPackage
@@ -26,13 +26,16 @@ from ociassemble.oci import _wire, mediatype
 from ociassemble.operations.licences import licence_of
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.release import Release
+from ociassemble.project.reading import packed_next
 from ociassemble.project.settings import Settings
+from ociassemble.project.tree import some
 from ociassemble.session import Session
 from ociassemble.session.bases import assembler
-from ociassemble.session.inputs import for_locked, lock_path
+from ociassemble.session.inputs import for_locked, lock_path, settings_of
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
 from ociassemble.session.target import Planned
+from ociassemble.transports import parts
 from ociassemble.transports.bundle import Bundle, BundleArchive, File, Kind, read_bundle
 from ociassemble.transports.bundle_write import Saved, bundle_of, write_bundle
 
@@ -57,29 +60,67 @@ def save(
 ) -> Saved:
     """Write the bundle of an application. `since` is an older bundle, whose blobs are left out; `split` in bytes.
 
-    The lock must answer what is asked. With `tool`, our own wheel and those it needs go along.
+    The lock must answer what is asked. With `tool`, our own wheel and those it needs go along. What the next build of
+    the application would pack of what is written here is told.
     """
-    return healed(
-        lambda: written(session, gather(session, request), output, since=since, split=split, tool=tool),
+    older = looked_at(output, since)
+    done = healed(
+        lambda: written(session, gather(session, request), output, since=older, split=split, tool=tool),
         session.progress.warn,
     )
+    _warn_packed(session, request, output, done)
+    return done
 
 
-def written(session: Session, gathered: Gathered, output: Path, *, since: str, split: int | None, tool: bool) -> Saved:
-    """The bundle of what was gathered, written."""
+def looked_at(output: Path, since: str) -> Bundle | None:
+    """The older bundle, if one is named: looked at before any work is done, as is where the new one goes."""
     if str(output) == "-":
         raise UsageError("a bundle is written to a file", hint="`-o FILE`")
     check_place(output)
-    older = read_bundle(BundleArchive(since)) if since else None
+    if not since:
+        return None
+    try:
+        return read_bundle(BundleArchive(since.removeprefix("bundle:")))
+    except NotFoundError as error:
+        error.hint = (
+            error.hint or "`--since` names the bundle that was carried over before; leave it away for all of it"
+        )
+        raise
+
+
+def _warn_packed(session: Session, request: BuildRequest, output: Path, done: Saved) -> None:
+    """Tell what was written into the application's folder, where it becomes a part of the image."""
+    beside = [path for path in request.writes if path != output]
+    made = [output.with_name(part.filename) for part in done.parts]
+    settings = settings_of(request)
+    found, ignorefile = packed_next(
+        request.application,
+        [*made, Path(f"{output}{parts.SUFFIX}"), *beside] if made else [output, *beside],
+        ignorefile=settings.ignorefile,
+        include=settings.build.include,
+        exclude=settings.build.exclude,
+    )
+    if found:
+        session.progress.warn(
+            f"the next build packs {some(found)}, which {'is' if len(found) == 1 else 'are'} in the folder of the "
+            f"application now: write {'it' if len(found) == 1 else 'them'} elsewhere (`-o ../{output.name}`), or name "
+            f"{'it' if len(found) == 1 else 'them'} in `{ignorefile}`"
+        )
+
+
+def written(
+    session: Session, gathered: Gathered, output: Path, *, since: Bundle | None, split: int | None, tool: bool
+) -> Saved:
+    """The bundle of what was gathered, written; without the blobs of `since`."""
     files = gathered.files
     if tool:
         from ociassemble.operations.bundle_tool import tool_files
 
         files += tool_files(session)
-    bundle = bundle_of(gathered.name, gathered.base, gathered.base_name, files, session.store.open, older)
-    _bring_base(gathered.base, session, older)
+    bundle = bundle_of(gathered.name, gathered.base, gathered.base_name, files, session.store.open, since)
+    _bring_base(gathered.base, session, since)
     with session.progress.task("write", output.name):
-        return write_bundle(bundle, output, since=older, split=split)
+        return write_bundle(bundle, output, since=since, split=split)
 
 
 def gather(session: Session, request: BuildRequest) -> Gathered:

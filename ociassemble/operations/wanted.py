@@ -1,4 +1,4 @@
-"""`bundle save --wants`: outside, without the project, what a closed network said it lacks (BUNDLE-16 to BUNDLE-18)."""
+"""`bundle save --wants`: outside, without the project, what a closed network said it lacks (BUNDLE-10)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ociassemble.image.assemble import image_or_index
 from ociassemble.oci import _wire
 from ociassemble.oci.platform import Platform
 from ociassemble.operations import outside
-from ociassemble.operations.bundles import Gathered, base_name, debian_files, file_of, release_file, written
+from ociassemble.operations.bundles import Gathered, base_name, debian_files, file_of, looked_at, release_file, written
 from ociassemble.plan.wants import Want, WantedBase, Wants, WantsFormatError
 from ociassemble.project.settings import Settings
 from ociassemble.session import Session
@@ -34,8 +34,9 @@ def save_wanted(
 ) -> Saved:
     """Write the bundle of what the file `wants` names, from where the user's own configuration says it is."""
     found = read_wants(wants)
+    older = looked_at(output, since)
     return healed(
-        lambda: written(session, gather(session, found), output, since=since, split=split, tool=tool),
+        lambda: written(session, gather(session, found), output, since=older, split=split, tool=tool),
         session.progress.warn,
     )
 

@@ -120,6 +120,29 @@ def read(
     )
 
 
+def packed_next(
+    root: Path, written: Iterable[Path], *, ignorefile: Path | None, include: Iterable[str], exclude: Iterable[str]
+) -> tuple[list[str], str]:
+    """Those of the files `written` that the next reading of the folder `root` would pack, relative to it.
+
+    With the name of the ignore file in which they could be named. Nothing is, of an application that is one file.
+    """
+    if not root.is_dir():
+        return [], ""
+    folder = root.resolve()
+    with inside.Root(folder) as descriptor:
+        rules, named = _rules(descriptor, folder, ignorefile)
+    rules = rules.with_build(include, exclude)
+    found = [path for path in _below(folder, written) if not rules.excludes(path) and not _builtin(path)]
+    return found, named or IGNORE_FILES[0]
+
+
+def _builtin(path: str) -> bool:
+    """Whether `path`, or a folder that it is in, is left out without being asked."""
+    parts = path.split("/")
+    return any(ignore.builtin("/".join(parts[: n + 1]), n + 1 < len(parts)) for n in range(len(parts)))
+
+
 def _private(files: Iterable[walking.Found]) -> Iterator[str]:
     """What is told where files that only some may read here become readable for the image's user."""
     private = [item.path for item in files if not item.seen.mode & 0o004]

@@ -338,6 +338,36 @@ def test_what_is_damaged_is_named(outside: Outside) -> None:
     done.failed(7, "`flipped.bundle` is damaged", ALPHA[0], hint="copy it anew")
 
 
+@pytest.mark.spec("BUNDLE-19")
+def test_a_bundle_in_the_application_is_warned_of(outside: Outside) -> None:
+    scene, place = outside.scene, outside.scene.root / "inner"
+    shutil.copytree(scene.project, place)
+
+    def save(*words: str) -> str:
+        return scene.run("bundle", "save", "inner", "-q", *words).worked().err
+
+    inner = scene.run("build", "inner", "-q", "--locked", "-o", "oci:outputs/inner:v1")
+    said = save("-o", "inner/x.bundle", "--contents", "inner/list.txt")
+    assert "the next build packs inner/x.bundle" not in said
+    assert "the next build packs x.bundle, list.txt" in said
+    assert "elsewhere (`-o ../x.bundle`), or name them in `.ociassembleignore`" in said
+    assert digest_of(scene.run("build", "inner", "-q", "--locked", "-o", "oci:outputs/inner:v2")) != digest_of(inner)
+    said = save("-o", "inner/p.bundle", "--split", "64K")
+    assert "packs p.bundle.001, p.bundle.parts.json, which are in the folder" in said
+    assert save("-o", "inner.bundle") == ""
+    (place / "__pycache__").mkdir()
+    assert save("-o", "inner/__pycache__/x.bundle") == "" and "packs x.pyc.bundle" in save("-o", "inner/x.pyc.bundle")
+    (place / ".dockerignore").write_text("*.bundle*\n!y.bundle\n")
+    said = save("-o", "inner/x.bundle", "--contents", "inner/list.txt")
+    assert "packs list.txt, which is in the folder" in said and "name it in `.dockerignore`" in said
+    assert "packs y.bundle" in save("-o", "inner/y.bundle")
+    (place / "list.txt").unlink()
+    (place / "y.bundle").unlink()
+    assert save("-o", "inner/x.bundle", "--split", "64K") == ""
+    done = scene.run("build", "inner", "-q", "--locked", "-o", "oci:outputs/inner:v3")
+    assert digest_of(done) == digest_of(inner)
+
+
 @pytest.mark.spec("BUNDLE-15")
 def test_into_a_registry_that_is_then_a_mirror(outside: Outside) -> None:
     scene, inside = outside.scene, outside.inside("mirror")
@@ -387,7 +417,8 @@ def test_what_cannot_be_meant(outside: Outside) -> None:
     scene.run("bundle", "save", "project", "-o", "no/x.bundle").failed(11, "no such folder")
     scene.run("bundle", "save", "project", "-o", "x", "--split", "7").failed(2, "`7`", hint="700M")
     scene.run("bundle", "save", "--wants", "none.json", "-o", "x").failed(3, "none.json", hint="lock --missing")
-    scene.run("bundle", "save", "project", "-o", "x", "--since", "none").failed(4, "cannot read `none`", hint=None)
+    # Before anything else is looked at.
+    scene.run("bundle", "save", "nosuch", "-o", "x", "--since", "none").failed(4, "cannot read `none`", hint="--since")
     scene.run("bundle", "save", "project", "-o", "x", "--contents", "./x").failed(2, "written twice", hint="each")
     scene.run("bundle", "save", "project", "-o", "x", "--contents", "project").failed(11, "is a folder", hint="another")
     older = (scene.root / "shop.bundle").read_bytes()
