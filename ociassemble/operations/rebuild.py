@@ -130,12 +130,9 @@ def read_back(images: Sequence[Image], request: BuildRequest) -> BuildRequest:
         flags["compression"] = compression
     if not flags.get("base_source") and images[0].manifest.annotations.get(keys.BASE_SOURCE) == "debian":
         flags["base_source"] = "debian"
-    return replace(
-        request,
-        flags=flags,
-        use_cache=False,
-        created=request.created if request.created is not None else _epoch(images[0].config.created),
-    )
+    if request.created is None and (epoch := _epoch(images[0].config.created)) is not None:
+        request = replace(request, created=epoch, created_by="read from the image")
+    return replace(request, flags=flags, use_cache=False)
 
 
 def _asked(node: Node, request: BuildRequest, text: str) -> Node:

@@ -16,7 +16,7 @@ def stated_time(request: BuildRequest, variables: Mapping[str, str], setting: st
     asked and cannot answer.
     """
     stated, variable = request.created, variables.get("SOURCE_DATE_EPOCH", "")
-    by = "--source-date-epoch"
+    by = request.created_by
     if stated is None and not variable and setting is not None:
         stated, by = setting, "source-date-epoch of the settings"
     if stated == "now":

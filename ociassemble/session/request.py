@@ -34,6 +34,7 @@ class BuildRequest:
     pull: str = "always"
     run_steps: bool = True  # False where nothing is built: host steps are told, and not run
     created: str | None = None  # seconds since 1970, "git" or "now"
+    created_by: str = "--source-date-epoch"  # who says so, for people
 
     def with_flags(self, **flags: Any) -> BuildRequest:
         """The same with these flags as well."""

@@ -234,7 +234,10 @@ def test_a_codec_of_nobody_decides_nothing(scene: Scene, said: str) -> None:
 def test_created_is_read_back(scene: Scene) -> None:
     scene.built("--source-date-epoch", "1700000000")
 
-    assert scene.run("verify", "--rebuild", scene.layout, "project", "-q", SOURCE_DATE_EPOCH="1").worked()
+    done = scene.run("verify", "--rebuild", scene.layout, "project", SOURCE_DATE_EPOCH="1").worked()
+    assert "created: 2023-11-14T22:13:20Z (read from the image)" in done.err
+    said = scene.run("verify", "--rebuild", scene.layout, "project", "--source-date-epoch", "1").err
+    assert "created: 1970-01-01T00:00:01Z (--source-date-epoch)" in said
     (first, *_) = verified(scene, scene.layout, "--source-date-epoch", "1")["differences"]
     assert (first["field"], first["image"]) == ("/created", "2023-11-14T22:13:20Z")
 
