@@ -32,7 +32,7 @@ def bundle() -> None:
 @click.option("--wants", type=_FILE, metavar="FILE", help="What `lock --missing` wrote inside, instead of an APP.")
 @click.option("--since", default="", metavar="OLD", help="Leave out what the bundle OLD has.")
 @click.option("--split", metavar="SIZE", help="In parts of SIZE (700M, 4G): FILE.001, FILE.002, ...")
-@click.option("--with-tool", is_flag=True, help="The wheels of ociassemble itself as well.")
+@click.option("--with-tool", is_flag=True, help="The wheels of ociassemble itself as well, see above.")
 @click.option("--contents", type=_FILE, metavar="FILE", help="Write a list of everything in it.")
 @format_option
 @click.pass_context
@@ -48,7 +48,11 @@ def save(
     form: str,
     **given: Any,
 ) -> None:
-    """Write a bundle of what APP's lock names: base image, packages, the lock itself."""
+    """Write a bundle of what APP's lock names: base image, packages, the lock itself.
+
+    With --with-tool it installs ociassemble as well, inside, for the Python and platform that saved it: `tar -xf FILE
+    tool`, and `pip install --no-index --find-links tool ociassemble`.
+    """
     from ociassemble.operations import bundle_list, bundles
     from ociassemble.transports.parts import parse_size, stem
 
@@ -80,6 +84,11 @@ def save(
         left = f", {len(done.left_out)} blobs are in the older one" if since else ""
         pieces = f" in {len(done.parts)} parts" if done.parts else ""
         this.progress.info(f"{output}: {done.size:,} bytes{pieces}, {bundle_list.count(done.bundle)} files{left}")
+        if with_tool:
+            from ociassemble.operations.bundle_tool import install_commands, made_for
+
+            commands = " && ".join(install_commands(output, in_parts=bool(done.parts)))
+            this.progress.info(f"ociassemble itself, for {made_for(done.bundle.files)}: `{commands}` inside")
         console.result(f"bundle:{output}@{done.bundle.digest}")
 
 

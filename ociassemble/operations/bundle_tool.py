@@ -9,14 +9,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import platform
+import re
+import shlex
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ociassemble
 from ociassemble.content.store import ingest_all
-from ociassemble.errors import NotFoundError, ToolError
+from ociassemble.errors import NotFoundError, OfflineError, ToolError
 from ociassemble.formats.package_name import normalised
 from ociassemble.oci.digest import Digest
 from ociassemble.operations import outside
@@ -26,7 +30,12 @@ from ociassemble.session import Session
 from ociassemble.sources.simple import Link
 from ociassemble.transports.bundle import File
 
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
 _NAME = "ociassemble"
+# What `manylinux` with a name instead of a version stands for.
+_GLIBC = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _MTIME = (1980, 1, 2, 0, 0, 0)
 
 
@@ -42,12 +51,51 @@ class ToolDependencyError(NotFoundError):
     code = "not-found.tool-wheel"
 
 
+class ToolOfflineError(OfflineError):
+    """`--offline`, and only an index knows the sha256 of the wheels that this program needs."""
+
+    code = "offline.tool"
+
+
 def tool_files(session: Session) -> tuple[File, ...]:
     """Our own wheel and the wheels of what it needs, in the store."""
     filename, data = own_wheel()
     digest, size = ingest_all(session.store, (data,))
     own = File("tool", _NAME, ociassemble.__version__, filename, digest, size, "Apache-2.0")
     return (own, *_dependencies(session, needed(_NAME)))
+
+
+def install_commands(output: Path, *, in_parts: bool) -> tuple[str, str]:
+    """What installs the tool out of the bundle `output`, beside it, where there is no network."""
+    name = shlex.quote(output.name)
+    unpack = f"cat {name}.[0-9]* | tar -xf - tool" if in_parts else f"tar -xf {name} tool"
+    return (
+        unpack,
+        f"python{'.'.join(platform.python_version_tuple()[:2])} -m pip install --no-index --find-links tool {_NAME}",
+    )
+
+
+def made_for(files: Iterable[File]) -> str:
+    """The Python and platform that the tool's wheels among `files` are for: "CPython 3.13 on Linux x86_64 (...)"."""
+    from packaging.utils import parse_wheel_filename
+
+    version = ".".join(platform.python_version_tuple()[:2])
+    words = f"{platform.python_implementation()} {version} on {platform.system()} {platform.machine()}"
+    names = [file.filename for file in files if file.kind == "tool"]
+    least = [min(found) for found in (_glibc(parse_wheel_filename(name)[3]) for name in names) if found]
+    return f"{words} (glibc {'.'.join(map(str, max(least)))} or newer)" if least else words
+
+
+def _glibc(tags: Iterable[Tag]) -> list[tuple[int, int]]:
+    """The versions of glibc that a wheel is said to run with."""
+    found = []
+    for tag in tags:
+        numbers = re.match(r"manylinux_([0-9]+)_([0-9]+)_", tag.platform)
+        if numbers is not None:
+            found.append((int(numbers[1]), int(numbers[2])))
+        elif tag.platform.partition("_")[0] in _GLIBC:
+            found.append(_GLIBC[tag.platform.partition("_")[0]])
+    return found
 
 
 def needed(name: str) -> Mapping[str, str]:
@@ -82,10 +130,21 @@ def needed(name: str) -> Mapping[str, str]:
 def _dependencies(session: Session, versions: Mapping[str, str]) -> Iterable[File]:
     index = outside.index_of(session)
     wheels: dict[str, ArtifactRef] = {}
+    unasked = []
     for name, version in versions.items():
-        found = _best(name, version, outside.links(session, index, name))
+        try:
+            found = _best(name, version, outside.links(session, index, name))
+        except OfflineError:
+            unasked.append(f"{name} {version}")
+            continue
         if found is not None:
             wheels[name] = found
+    if unasked:
+        raise ToolOfflineError(
+            f"`--offline`, and an index must be asked for {len(unasked)} wheels that `--with-tool` brings",
+            details=unasked,
+            hint="run it without `--offline` where there is a network, or leave `--with-tool` away",
+        )
     if lacking := [f"{name} {version}" for name, version in versions.items() if name not in wheels]:
         raise ToolDependencyError(
             "no configured index has wheels of what this program needs",

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jsonschema
 import pytest
 
+from ociassemble.operations.bundle_tool import needed
 from ociassemble.registry.server import serve
 from ociassemble.testing import images
 from tests.failure.scene import REPOSITORY, Done, Scene, python_base, scene_below
@@ -336,6 +337,16 @@ def test_what_is_damaged_is_named(outside: Outside) -> None:
     target = scene.serve()
     done = scene.run("bundle", "load", "flipped.bundle", "-q", "--to", f"{target.host}/mirror")
     done.failed(7, "`flipped.bundle` is damaged", ALPHA[0], hint="copy it anew")
+
+
+@pytest.mark.spec("BUNDLE-9")
+def test_offline_all_that_the_tool_needs_is_named(outside: Outside) -> None:
+    done = outside.scene.run("--offline", "bundle", "save", "project", "-o", "x", "--with-tool")
+
+    versions = needed("ociassemble")
+    done.failed(9, f"asked for {len(versions)} wheels", *(f"{name} {version}" for name, version in versions.items()),
+                hint="where there is a network")  # fmt: skip
+    assert not (outside.scene.root / "x").exists()
 
 
 @pytest.mark.spec("BUNDLE-19")
