@@ -10,9 +10,10 @@ from ociassemble import _files
 from ociassemble.build import built, planned
 from ociassemble.content.store import healed
 from ociassemble.errors import PolicyError, ProjectError, UsageError
+from ociassemble.kinds.registry import choose
 from ociassemble.layer.key import layer_key
 from ociassemble.lock import changes
-from ociassemble.lock.application import Application, read_lock, recognise, relock
+from ociassemble.lock.application import read_lock, recognise, relock
 from ociassemble.lock.changes import PlatformChanges
 from ociassemble.lock.freshness import stale
 from ociassemble.oci.annotations import LAYER_CODEC
@@ -22,7 +23,7 @@ from ociassemble.plan.lock import Lock, LockedPlatform
 from ociassemble.plan.locked import LockedFacts, LockedFinding, LockedLayer, Verdict
 from ociassemble.plan.locked_base import BaseLayer, DebianBase, RegistryBase
 from ociassemble.session import Session
-from ociassemble.session.inputs import for_locked, lock_path, settings_of
+from ociassemble.session.inputs import Inputs, for_locked, lock_path, settings_of
 from ociassemble.session.proof import started_target
 from ociassemble.session.request import BuildRequest
 from ociassemble.session.steps import Steps
@@ -94,9 +95,12 @@ def lock(request: BuildRequest, session: Session) -> Relocked:
         )
 
     def once() -> Planned:
-        steps = Steps(session, request)
+        first = Steps(session, request)
+        first.prepare()
+        inputs = Inputs(first.settings, first.tree(), key="", beside=())  # no finished build is looked for
+        _movable(request, inputs, session)
+        steps = Steps(session, request, inputs)
         plan = planned(steps)
-        _movable(request, plan.application, session)
         if plan.application.asked.base.startswith(("oci:/", "oci-archive:/", "docker-archive:/")):
             raise UsageError(
                 f"a lock would hold the path `{plan.application.asked.base}` of this machine",
@@ -169,9 +173,10 @@ def _known(names: tuple[str, ...], previous: Lock, name: str) -> None:
     )
 
 
-def _movable(request: BuildRequest, application: Application, session: Session) -> None:
-    """Say where versions are decided, if that is not here."""
-    asked = application.request
+def _movable(request: BuildRequest, inputs: Inputs, session: Session) -> None:
+    """Say where versions are decided, if that is not here: before anything is resolved."""
+    kind, _ = choose(inputs.tree, inputs.settings.kind)
+    asked = kind.request(inputs.tree, inputs.settings, None)
     if asked is None or asked.form not in _ELSEWHERE or (request.keep and not request.upgrade):
         return
     one, every = _ELSEWHERE[asked.form]

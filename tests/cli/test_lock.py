@@ -182,8 +182,10 @@ def test_an_upgrade_of_nothing(bed: Bed) -> None:
         f'size = {text.stat().st_size}\nhashes = {{sha256 = "{digest}"}}\n'
     )
     bed.run("lock", bed.app, *bed.asked)
+    asked = len(bed.log)
     other = bed.run("lock", bed.app, *bed.asked, "--upgrade", "alpha", status=2).err
     assert "`pylock.toml` decides the versions" in other
+    assert "base image" not in other and len(bed.log) == asked  # refused before anything is resolved
     assert "`pylock.toml` decides the versions" in bed.run("lock", bed.app, *bed.asked, "--upgrade").err
 
 
