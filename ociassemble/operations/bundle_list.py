@@ -63,7 +63,7 @@ def text(bundle: Bundle, lacks: Collection[Digest] = ()) -> str:
         gone = {digest.hex for digest in lacks}
         table = [(_HERE, *_HEAD), *(("no" if row[_HEX] in gone else "yes", *row) for row in found)]
         here = [size for digest, size in sizes.items() if digest not in gone]
-        totals.append(f"{len(here)} files, {sum(here)} bytes of them are here")
+        totals.append(f"here: {len(here)} of them, {sum(here)} bytes")
     if bundle.since is not None:
         lines.append(f"completes {bundle.since}, which has what is not here")
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

@@ -104,7 +104,8 @@ def load(session: Session, place: str, to: str = "") -> Loaded:
             raise
         assert found.archive is not None
         raise BundleDamagedError(
-            f"`{found.archive.name}` is damaged: {len(damaged)} of its files have other bytes than it says",
+            f"`{found.archive.name}` is damaged: {len(damaged)} of its files {'has' if len(damaged) == 1 else 'have'} "
+            "other bytes than it says",
             details=[*_some(damaged), *error.details],
             hint=COPY_ANEW,
         ) from error

@@ -310,7 +310,7 @@ def test_the_list_of_a_delta_says_what_is_in_it(outside: Outside) -> None:
     rows = [line.split() for line in text.splitlines()]
     assert {row[0] for row in rows if ALPHA[0] in row} == {"no"}
     assert {row[0] for row in rows if "ociassemble.lock" in row} == {"yes"}
-    assert text.endswith(f" bytes\n{len(here)} files, {sum(here.values())} bytes of them are here\n")
+    assert text.endswith(f" bytes\nhere: {len(here)} of them, {sum(here.values())} bytes\n")
 
 
 @pytest.mark.spec("BUNDLE-18")
