@@ -99,9 +99,18 @@ def verify(ctx: click.Context, /, form: str) -> int:
 
 
 @cache.command(cls=Command)
-@click.option("--older-than", metavar="AGE", help=f"What was not used for AGE: 12h, 30d, 8w. [default: {_KEPT}]")
+@click.option(
+    "--older-than",
+    metavar="AGE",
+    help=f"What was not used for AGE: 12h, 30d, 8w; with --repo, was written before. [default: {_KEPT}]",
+)
 @click.option("--max-size", metavar="SIZE", help="The least used, until SIZE is left: 500MB, 10GB.")
-@click.option("--all", "everything", is_flag=True, help="Everything, local images and their names included.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Everything, local images and their names included; all records of --repo.",
+)
 @click.option("--repo", metavar="REF", help="Records of layers (`build --cache-repo`) there, instead of the store.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @format_option
@@ -122,15 +131,16 @@ def prune(
     """
     from ociassemble.operations.cache import prune as run
 
-    if repo is not None:
-        if everything or max_size is not None:
-            raise UsageError(
-                "`--repo` goes with `--older-than` and `--dry-run` alone", hint="without `--older-than` all records go"
-            )
-        _records(ctx, repo, _age(older_than) if older_than is not None else None, dry_run, form)
-        return
+    if repo is not None and max_size is not None:
+        raise UsageError(
+            "`--max-size` is of the store: how much of `--repo` is needed, a registry does not tell",
+            hint="`--older-than 30d`, or `--all`",
+        )
     if everything and (older_than is not None or max_size is not None):
         raise UsageError("`--all` leaves nothing for `--older-than` or `--max-size` to choose")
+    if repo is not None:
+        _records(ctx, repo, None if everything else _age(_KEPT if older_than is None else older_than), dry_run, form)
+        return
     # A variable that is not set makes an empty text, which is no age: it must not mean all, or the default.
     said = _KEPT if older_than is None and max_size is None else older_than
     age = _age(said) if said is not None else None

@@ -54,6 +54,7 @@ class Session:
         self.transfers = options.jobs or max(4, self.jobs)
         self.prepared: set[Path] = set()  # folders whose host steps have been run
         self.distrusted: set[Digest] = set()  # finished layers that were found elsewhere, and were not what they seemed
+        self.broken: set[str] = set()  # places and hosts that are of no use as a cache, as was told
         self._pushed: dict[Reference, RemoteDestination] = {}
         self._repositories: dict[str, Repository] = {}
         self._records: dict[str, CacheRepository] = {}

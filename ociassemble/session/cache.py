@@ -78,6 +78,7 @@ class Caches(NamedTuple):
                 records=self._records() if asking else None,
                 store=session.store,
                 distrusted=session.distrusted,
+                broken=session.broken,
                 progress=session.progress,
                 jobs=session.transfers,
             )

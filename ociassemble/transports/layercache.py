@@ -20,7 +20,7 @@ from ociassemble.content.codec import Codec
 from ociassemble.content.compress import open_reader
 from ociassemble.content.store import BlobMissingError, Store
 from ociassemble.content.verify import blocks
-from ociassemble.errors import Error, FormatError, IntegrityError
+from ociassemble.errors import Error, FormatError, IntegrityError, UnreachableError
 from ociassemble.image.image import Layer
 from ociassemble.layer.build import BuiltLayer, layer_descriptor
 from ociassemble.layer.told import ToldLayer
@@ -61,7 +61,8 @@ class Wanted(NamedTuple):
 class LayerCache:
     """Where finished layers may be: `tags` in their order, then places `known` to have a blob, then `records`.
 
-    `distrusted` outlives this object: digests of layers that were found before and were not what they seemed.
+    `distrusted` and `broken` outlive this object: digests of layers that were found before and were not what they
+    seemed; names of places, and hosts, that were told to be of no use.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class LayerCache:
         records: CacheRepository | None,
         store: Store,
         distrusted: set[Digest],
+        broken: set[str],
         progress: Progress,
         jobs: int,
     ) -> None:
@@ -82,7 +84,7 @@ class LayerCache:
         self._distrusted = distrusted
         self._progress = progress
         self._jobs = jobs
-        self._broken: set[str] = set()
+        self._broken = broken
         self._lock = threading.Lock()
 
     def find(self, wanted: Sequence[Wanted], platform: Platform) -> list[BuiltLayer | None]:
@@ -95,7 +97,12 @@ class LayerCache:
             if (manifest := self._ask(tag.name, lambda tag=tag: tag.manifest(platform))) is not None  # type: ignore[misc]
         ]
         for tag in self._tags:
-            if not tag.ours and tag.name not in self._broken and all(tag is not found for found, _ in seen):
+            if tag.ours or self._is_broken(tag.name) or any(tag is found for found, _ in seen):
+                continue
+            if tag.absent:
+                self._broken.add(tag.name)
+                self._progress.warn(f"`{tag.name}` does not exist: it is of no use as a cache")
+            else:
                 self._progress.info(f"`{tag.name}` is no image for {platform}: no layer is taken from there")
 
         def one(item: Wanted) -> BuiltLayer | None:
@@ -162,7 +169,7 @@ class LayerCache:
             self._miss(name, item, f"is of the type {layer.media_type:.80}")
         elif self._has(repository, layer, sure=True):
             return True
-        elif repository.name not in self._broken:
+        elif not self._is_broken(repository.name):
             self._miss(name, item, "is not there any more, or of another size")
         return False
 
@@ -235,18 +242,23 @@ class LayerCache:
 
     def _ask(self, name: str, question: Callable[[], T]) -> T | None:
         """The answer, None where there is none; what failed once is told, and not asked again."""
-        if name in self._broken:
+        if self._is_broken(name):
             return None
         try:
             return question()
         except Error as error:
             with self._lock:
-                first = name not in self._broken
-                if not isinstance(error, FormatError):
+                first = not self._is_broken(name)
+                if isinstance(error, UnreachableError):
+                    self._broken.add(_host(name))
+                elif not isinstance(error, FormatError):
                     self._broken.add(name)
             if first:
                 self._progress.warn(f"`{name}` is of no use as a cache: {error}")
             return None
+
+    def _is_broken(self, name: str) -> bool:
+        return name in self._broken or _host(name) in self._broken
 
     def _differs(self, name: str, item: Wanted) -> None:
         self._progress.warn(f"`{name}` has another layer for `{item.title}` than the lock: it is not used")
@@ -266,6 +278,11 @@ def _is(item: Wanted, layer: Descriptor) -> bool:
     """Whether a manifest calls this layer the wanted one."""
     said = layer.annotations
     return said.get(LAYER_KEY) == item.key and said.get(LAYER_CODEC) == item.codec.identity
+
+
+def _host(name: str) -> str:
+    """The host of a place: its tags, repositories and records are out of reach together."""
+    return name.partition("/")[0]
 
 
 def _identity(descriptor: Descriptor) -> tuple[Digest, int]:

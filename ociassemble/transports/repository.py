@@ -125,6 +125,11 @@ class Tag:
                 self._root = (self._look(),)
             return self._root[0]
 
+    @property
+    def absent(self) -> bool:
+        """Whether its registry was asked, and has no such tag."""
+        return self._root == (None,)
+
     def learn(self) -> None:
         """The repository has what the tag reaches, as far as documents that the store has tell: one HEAD, once."""
         root = self.root()

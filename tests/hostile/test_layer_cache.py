@@ -50,6 +50,7 @@ class Place:
         self.registry = registry
         self.store = MemoryStore()
         self.distrusted: set[Digest] = set()
+        self.broken: set[str] = set()
         self.events: list[Event] = []
         self.client = RegistryClient(Wire(sleep=lambda s: None), sleep=lambda s: None)
         self.add(GOOD)
@@ -86,6 +87,7 @@ class Place:
             records=CacheRepository(repository) if records else None,
             store=self.store,
             distrusted=self.distrusted,
+            broken=self.broken,
             progress=Progress(self.events.append),
             jobs=1,
         )
@@ -275,11 +277,29 @@ def test_a_broken_place_is_told_and_passed_over(
 
 
 @pytest.mark.spec("CACHE-7")
-def test_a_place_that_is_not_there_is_nothing_to_tell(place: Place) -> None:
+def test_a_record_that_is_not_there_is_nothing_to_tell(place: Place) -> None:
     place.registry.manifests.clear()
-    assert place.find() is None
     assert place.find(records=True) is None
     assert place.told == ""
+
+
+@pytest.mark.spec("CACHE-1")
+def test_an_image_that_is_not_there_is_told_once(place: Place) -> None:
+    place.registry.manifests.clear()
+    assert place.find() is None
+    assert place.find() is None  # for another platform
+    assert place.told == f"`{place.registry.host}/app:v1` does not exist: it is of no use as a cache"
+
+
+@pytest.mark.spec("CACHE-7")
+@pytest.mark.parametrize("said", [None, locked()], ids=["believed", "locked"])
+def test_a_host_that_is_out_of_reach_is_told_once(place: Place, said: LockedLayer | None) -> None:
+    place.registry.shutdown()
+    place.registry.server_close()
+    assert place.find(said) is None
+    assert place.find(said, records=True) is None
+    assert place.told.count("is of no use as a cache: cannot reach") == 1
+    assert place.told.count(place.registry.host) == 2  # as the place, and in the reason
 
 
 # --- records ------------------------------------------------------------------------------------------------------

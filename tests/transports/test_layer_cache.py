@@ -248,9 +248,34 @@ def test_a_layer_of_an_image_given_as_cache_is_mounted(bench: Bench) -> None:
 
 
 @pytest.mark.spec("CACHE-1")
-def test_a_cache_that_names_no_image_is_told(bench: Bench) -> None:
-    done = bench.build("other:v1", "--cache-from", f"{bench.host}/app:typo")
-    assert f"`{bench.host}/app:typo` is no image for linux/amd64: no layer is taken from there" in done.err
+@pytest.mark.parametrize("name", ["base:typo", "typo:v1"])
+def test_a_cache_that_does_not_exist_is_told(bench: Bench, name: str) -> None:
+    done = bench.build("other:v1", "--cache-from", f"{bench.host}/{name}")
+    assert f"warning: `{bench.host}/{name}` does not exist: it is of no use as a cache\n" in done.err
+    assert "is no image for" not in done.err
+
+
+@pytest.mark.spec("CACHE-1")
+def test_a_cache_for_another_platform_is_told(bench: Bench) -> None:
+    arm = images.image([images.layer({"x": "arm"})], platform="linux/arm64")
+    images.push(images.index([arm]), f"{bench.host}/arm:v1")
+    done = bench.build("other:v1", "--cache-from", f"{bench.host}/arm:v1")
+    assert f"`{bench.host}/arm:v1` is no image for linux/amd64: no layer is taken from there" in done.err
+    assert "does not exist" not in done.err
+
+
+@pytest.mark.spec("CACHE-7")
+@pytest.mark.parametrize("lock", ["--no-lock", "--locked"])
+def test_a_cache_out_of_reach_is_told_once(bench: Bench, lock: str) -> None:
+    bench.lock()
+    bench.fresh()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        host = f"127.0.0.1:{closed.getsockname()[1]}"
+    caches = ("--cache-from", f"{host}/app:v1", "--cache-from", f"{host}/app:v2", "--cache-repo", f"{host}/layers")
+    done = bench.scene.run(
+        "build", str(bench.scene.project), lock, *caches, "-o", f"oci:{bench.scene.outputs}/image"
+    ).worked()
+    assert done.err.count("is of no use as a cache") == 1, done.err
 
 
 @pytest.mark.spec("CACHE-7", "CACHE-8")
@@ -510,3 +535,18 @@ def test_records_are_pruned(bench: Bench) -> None:
     # What was pruned is made, and recorded, again.
     bench.fresh()
     assert "2 finished layers recorded" in bench.build("app:v2", "--no-lock", "--cache-repo", name).err
+
+
+@pytest.mark.spec("CACHE-25")
+def test_records_of_thirty_days_stay_unless_told_otherwise(bench: Bench) -> None:
+    name = f"{bench.host}/layers"
+    bench.build("app:v1", "--no-lock", "--cache-repo", name)
+    for argv, said in (
+        ((), "0 records deleted"),
+        (("--all", "--dry-run"), "2 records would be deleted"),
+        (("--older-than", "0s"), "2 records deleted"),
+    ):
+        assert bench.scene.run("cache", "prune", "--repo", name, *argv).worked().out.endswith(f"{said}\n")
+    bench.build("app:v2", "--no-lock", "--cache-repo", name)
+    bench.scene.run("cache", "prune", "--repo", name, "--all").worked()
+    assert RegistryClient(Wire()).tags(Reference.parse(name)) == []
