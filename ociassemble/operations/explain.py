@@ -6,6 +6,7 @@ history, a lock that has a layer of the same key, and this store's record of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -200,7 +201,7 @@ def _layer(
     if found.role == "base" or (not key and not found.title) or _in_base(layer.diff_id, locked):
         if not (base["name"] or base["digest"] or found.role):
             return found._replace(why="nobody says: of a base image, or of another builder")
-        return found._replace(role="base", by="base", why=_base(base, locked))
+        return found._replace(role="base", by="base", why=why_base(base, found.title, locked))
     if not found.by and found.title:
         found = found._replace(by="history", role="application" if found.title == "application" else "")
     return found
@@ -215,14 +216,20 @@ def _in_base(diff_id: Digest, locked: LockedPlatform | None) -> bool:
     return base is not None and any(item.diff_id == diff_id for item in base.layers)
 
 
-def _base(base: Mapping[str, str], locked: LockedPlatform | None) -> str:
+def why_base(base: Mapping[str, str], title: str, locked: LockedPlatform | None) -> str:
+    """What a layer of the base is from: an image, Debian packages, or the upstream release that it is called after."""
     name = base["name"] or base["digest"]
     if base["source"] != "debian":
         return f"base image {name}".rstrip()
     pinned = locked.base if locked is not None else None
     known = isinstance(pinned, DebianBase) and str(pinned.digest) == base["digest"]
-    count = f"{len(pinned.packages)} " if isinstance(pinned, DebianBase) and known else ""
-    return f"base, assembled from {count}Debian packages"
+    if not isinstance(pinned, DebianBase) or not known:
+        return "base, assembled from Debian packages"
+    called = re.sub(r"[^a-z0-9]", "", title.lower())  # recipes call a release nodejs24, and its layer Node.js 24
+    for release in pinned.releases:
+        if release.name == called:
+            return f"base, from the upstream release {release.name} {release.version}"
+    return f"base, assembled from {len(pinned.packages)} Debian packages"
 
 
 def _locked_sources(item: LockedLayer, locked: LockedPlatform) -> list[dict[str, Any]]:
