@@ -243,7 +243,7 @@ def test_an_empty_text_is_no_limit(scene: Scene) -> None:
     for words in (["--older-than", ""], ["--max-size", ""], ["--repo", "registry.example/x", "--older-than", ""]):
         scene.run("cache", "prune", *words).failed(2, f"`{words[-2]} ` is no", hint=words[-2])
     for words in (["--all", "--older-than", ""], ["--repo", "registry.example/x", "--max-size", ""]):
-        scene.run("cache", "prune", *words).failed(2, hint=None if "--all" in words else "all records")
+        scene.run("cache", "prune", *words).failed(2, hint=None if "--all" in words else "or `--all`")
 
 
 def test_a_size_without_a_unit_takes_nothing_away(scene: Scene) -> None:
