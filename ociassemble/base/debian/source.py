@@ -209,7 +209,7 @@ class DebianBases:
 def _not_remembered(name: BaseName) -> BaseOfflineError:
     return BaseOfflineError(
         f"which Debian packages `{name.written}` is made of must be asked, and `--offline` forbids it",
-        hint="run once without `--offline`, or pin the base with `ociassemble lock`",
+        hint="run `ociassemble lock` where there is a network: it pins the base, and `bundle save` brings it here",
     )
 
 
