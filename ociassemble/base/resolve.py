@@ -144,11 +144,17 @@ class Resolver(NamedTuple):
         except (UnreachableError, OfflineError) as error:
             if base_source != "auto" or not name.recipe:
                 raise _hinted(error, name) from None
-            self.progress.warn(
+            text = (
                 f"{error}; assembling `{name.written}` from signed Debian packages instead "
                 "(`--base-source debian` does so without asking the registry)"
             )
-            return self._debian(name, platforms, fell_back=True)
+            offline = isinstance(error, OfflineError)
+            if not offline:
+                self.progress.warn(text)
+            made = self._debian(name, platforms, fell_back=True)
+            if offline:  # only where all that it takes is here
+                self.progress.warn(text)
+            return made
         asked = node.descriptor.digest
         return tuple(self._image(name, node, platform)._replace(asked=asked) for platform in platforms)
 

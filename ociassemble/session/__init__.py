@@ -71,10 +71,14 @@ class Session:
 
     def close(self) -> None:
         """End the run: what it learnt of registries is kept, what it kept for itself only is removed."""
-        if "locations" in self.__dict__:
-            self.locations.keep()
+        self.keep_locations()
         if "store" in self.__dict__:
             self.store.close()
+
+    def keep_locations(self) -> None:
+        """Write down where blobs were seen to be."""
+        if "locations" in self.__dict__:
+            self.locations.keep()
 
     @cached_property
     def trust(self) -> Trust:

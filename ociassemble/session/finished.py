@@ -126,6 +126,8 @@ def keep(
     from ociassemble.session.built_record import remember
 
     remember(plan, session.store)
+    # Before the record: a run that finds that writes nothing, and would leave what is left of one that was killed here.
+    session.keep_locations()
     if found is None or shared is None:
         return
     if _beside(request, found.settings) != found.beside:
