@@ -133,9 +133,10 @@ class Resolver(NamedTuple):
         pins = [self.pins.get(str(platform)) for platform in platforms]
         if pins and isinstance(pins[0], RegistryBase):
             name = name.on_line(pins[0].repository)
-        assembled = base_source == "debian" or all(isinstance(pin, DebianBase) for pin in pins)
+        pinned = all(isinstance(pin, RegistryBase) for pin in pins)
+        assembled = not pinned and (base_source == "debian" or all(isinstance(pin, DebianBase) for pin in pins))
         self.progress.info(f"base image: {name.written}{self._how(name, all(pins), assembled)}")
-        if all(isinstance(pin, RegistryBase) for pin in pins):
+        if pinned:
             return tuple(self._pinned(name, platform) for platform in platforms)
         if assembled:
             return self._debian(name, platforms, fell_back=False)

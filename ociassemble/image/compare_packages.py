@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ociassemble.formats.package_name import normalised
 from ociassemble.image.differences import Difference, LayerDifference, LayerName, Moved
 
 Packages = Mapping[str, str]  # the version of each package in a layer
@@ -45,5 +46,5 @@ def _installed(differences: Sequence[Difference]) -> tuple[Packages, Packages]:
     sides: tuple[dict[str, str], dict[str, str]] = {}, {}
     for item in differences:
         if item.field == "presence" and (found := _INSTALLED.search(item.path)):
-            sides[item.one is None][found[1].replace("_", "-").lower()] = found[2]
+            sides[item.one is None][normalised(found[1])] = found[2]
     return sides

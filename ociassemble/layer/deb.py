@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 from ociassemble.content import compress
 from ociassemble.errors import FormatError
 from ociassemble.formats import ar, deb822, tar
-from ociassemble.layer.entry import Entry, constant, nothing
+from ociassemble.layer.entry import Entry, nothing
 from ociassemble.plan.plan import DebSource
 
 STATUS = "var/lib/dpkg/status.d"
@@ -124,7 +124,7 @@ def _parents(path: str, held: dict[str, Entry]) -> Iterator[Entry]:
 
 def _status(control: Control, kept: set[str], origin: str) -> Iterator[Entry]:
     path = f"{STATUS}/{control.package}"
-    yield Entry(path, size=len(control.raw), content=constant(control.raw), origin=origin)
+    yield Entry.held(path, control.raw, origin=origin)
     if control.md5sums:
         lines = [
             line
@@ -132,7 +132,7 @@ def _status(control: Control, kept: set[str], origin: str) -> Iterator[Entry]:
             if (match := _MD5.match(line)) and match[1].decode("utf-8", "surrogateescape") in kept
         ]
         data = b"".join(lines)
-        yield Entry(path + ".md5sums", size=len(data), content=constant(data), origin=origin)
+        yield Entry.held(path + ".md5sums", data, origin=origin)
 
 
 # ------------------------------------------------------------------------------------------------ the format

@@ -17,7 +17,7 @@ from ociassemble.errors import FormatError
 from ociassemble.formats import elf, ldcache, tar
 from ociassemble.formats.paths import real_path
 from ociassemble.layer import deb
-from ociassemble.layer.entry import Entry, constant
+from ociassemble.layer.entry import Entry
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.plan import DerivedSource
 
@@ -75,13 +75,8 @@ def _ca_bundle(source: DerivedSource, open_artifact: Open) -> Entry:
     if not found:
         raise RecipeError("no certificates in " + ", ".join(f"`{item.filename}`" for item in source.artifacts))
     data = b"".join(found[path] for path in sorted(found))
-    return Entry(
-        "etc/ssl/certs/ca-certificates.crt",
-        mode=0o555,
-        size=len(data),
-        content=constant(data),
-        origin="the certificates of ca-certificates",
-    )
+    path = "etc/ssl/certs/ca-certificates.crt"
+    return Entry.held(path, data, mode=0o555, origin="the certificates of ca-certificates")
 
 
 # ------------------------------------------------------------------------------------------------ loader cache
@@ -102,7 +97,7 @@ def _loader_cache(source: DerivedSource, open_artifact: Open) -> Entry:
         raise RecipeError(f"no loader cache can be made for the architecture `{architecture}`")
     tree = _read_tree(source.artifacts, open_artifact, architecture)
     data = ldcache.encode(_libraries(tree, flags))
-    return Entry("etc/ld.so.cache", size=len(data), content=constant(data), origin="the loader's cache")
+    return Entry.held("etc/ld.so.cache", data, origin="the loader's cache")
 
 
 def _read_tree(artifacts: Iterable[ArtifactRef], open_artifact: Open, architecture: str) -> _Tree:

@@ -37,3 +37,8 @@ class Entry(NamedTuple):
     uid: int = 0
     gid: int = 0
     origin: str = ""
+
+    @classmethod
+    def held(cls, path: str, data: bytes, *, mode: int = 0o644, uid: int = 0, gid: int = 0, origin: str) -> Entry:
+        """A file held in memory."""
+        return cls(path, mode=mode, size=len(data), content=constant(data), uid=uid, gid=gid, origin=origin)

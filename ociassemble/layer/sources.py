@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ociassemble.content.spool import Spool
-from ociassemble.layer.entry import Content, Entry, constant
+from ociassemble.layer.entry import Content, Entry
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.plan import (
     ArchiveSource,
@@ -64,18 +64,8 @@ def entries(source: Source, materials: Materials, stack: ExitStack, spool: Spool
     if isinstance(source, FilesSource):
         return (_file(item, materials) for item in source.items)
     if isinstance(source, TextSource):
-        data = source.text.encode()
-        return (
-            Entry(
-                source.path.lstrip("/"),
-                mode=source.mode,
-                size=len(data),
-                content=constant(data),
-                uid=source.uid,
-                gid=source.gid,
-                origin="ociassemble",
-            ),
-        )
+        path, data = source.path.lstrip("/"), source.text.encode()
+        return (Entry.held(path, data, mode=source.mode, uid=source.uid, gid=source.gid, origin="ociassemble"),)
     if isinstance(source, DirectorySource):
         path = source.path.strip("/")
         return (Entry(path, "directory", source.mode, uid=source.uid, gid=source.gid, origin="ociassemble"),)

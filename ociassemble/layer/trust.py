@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from ociassemble.layer.entry import Entry, constant
+from ociassemble.layer.entry import Entry
 from ociassemble.plan.artifacts import ArtifactRef
 from ociassemble.plan.plan import TrustSource
 
@@ -19,12 +19,5 @@ def entries(source: TrustSource, open_artifact: Callable[[ArtifactRef], BinaryIO
         if not data.endswith(b"\n"):
             data += b"\n"
     data += source.certificates.encode()
-    yield Entry(
-        source.path.lstrip("/"),
-        mode=source.mode,
-        size=len(data),
-        content=constant(data),
-        uid=source.uid,
-        gid=source.gid,
-        origin="--ca-cert",
-    )
+    path = source.path.lstrip("/")
+    yield Entry.held(path, data, mode=source.mode, uid=source.uid, gid=source.gid, origin="--ca-cert")

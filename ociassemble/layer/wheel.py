@@ -21,7 +21,7 @@ from ociassemble.layer import _wheel_record as record
 from ociassemble.layer import _wheel_scripts as scripts
 from ociassemble.layer._wheel_metadata import WheelName, WheelNameError, wheel_name
 from ociassemble.layer._wheel_record import RecordError, Row, WheelError
-from ociassemble.layer.entry import Content, Entry, constant
+from ociassemble.layer.entry import Content, Entry
 from ociassemble.plan.plan import WheelSource
 
 __all__ = ["RecordError", "WheelError", "WheelName", "WheelNameError", "entries", "wheel_name"]
@@ -85,7 +85,7 @@ class _Wheel:
         self._own(f"{self._site}/{self._info}/INSTALLER", INSTALLER)
         path = f"{self._site}/{self._info}/RECORD"
         text = record.render([*self._installed, Row(self._relative(path), "", "", None)])
-        self._add(Entry(path, size=len(text), content=constant(text), origin=self._origin), "RECORD")
+        self._add(Entry.held(path, text, origin=self._origin), "RECORD")
         return [self._found[path][0] for path in sorted(self._found)]
 
     # What the wheel says about itself
@@ -196,7 +196,7 @@ class _Wheel:
 
     def _own(self, path: str, data: bytes, mode: int = 0o644, name: str = "") -> None:
         """A file whose content is ours."""
-        entry = Entry(path, mode=mode, size=len(data), content=constant(data), origin=self._origin)
+        entry = Entry.held(path, data, mode=mode, origin=self._origin)
         self._add(entry, name or posixpath.basename(path))
         self._installed.append(record.row(self._relative(path), data))
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ociassemble.formats.package_name import normalised
 from ociassemble.image.compare_packages import Packages
 from ociassemble.image.image import Image
 from ociassemble.session import Session
@@ -35,7 +36,7 @@ def _versions(sources: list[Mapping[str, Any]]) -> Packages | None:
         kind, file = source.get("type"), str(source.get("name", ""))
         if kind == "wheel" and file.count("-") >= 2:
             name, version, *_ = file.split("-")
-            found.setdefault(name.replace("_", "-").lower(), set()).add(version)
+            found.setdefault(normalised(name), set()).add(version)
         elif kind == "npm" and (match := _TARBALL.fullmatch(file)):
             # A scope is in the path alone; one package may be there twice, below others.
             name = str(source.get("path", "")).rpartition("node_modules/")[2] or match[1]

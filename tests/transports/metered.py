@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 
+_ANSWER = re.compile(rb"(?:^|\n)HTTP/1\.1 ([0-9]{3})")
 _REQUEST = re.compile(rb"(?:^|\n)(GET|HEAD|POST|PUT|PATCH|DELETE) (/v2/[^ ]*) HTTP/1\.1\r\n")
 
 
@@ -27,6 +28,7 @@ class Meter:
         """Begin to count anew."""
         self.up = self.down = 0
         self.requests: list[str] = []
+        self.answers: list[str] = []  # statuses: what is asked twice was refused once
 
     def methods(self) -> dict[str, int]:
         """How often each method was used."""
@@ -62,6 +64,7 @@ class Meter:
                         self.requests += [f"{m[1].decode()} {m[2].decode()}" for m in _REQUEST.finditer(data)]
                     else:
                         self.down += len(data)
+                        self.answers += [m[1].decode() for m in _ANSWER.finditer(data)]
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
