@@ -26,7 +26,7 @@ class Advanced(NamedTuple):
 
 class Finished(NamedTuple):
     task: int
-    outcome: str  # "done", "mounted", "exists", "hit", "failed"
+    outcome: str  # "done", "mounted", "exists", "hit", "again" (it failed, and another task does it), "failed"
 
 
 class Note(NamedTuple):

@@ -12,7 +12,14 @@ from ociassemble.cli.failure import printable
 from ociassemble.progress import Advanced, Event, Finished, Note, Started
 
 # What an outcome is called in front of a reader.
-WORDS = {"done": "", "hit": "from the cache", "exists": "already there", "mounted": "mounted", "failed": "failed"}
+WORDS = {
+    "done": "",
+    "hit": "from the cache",
+    "exists": "already there",
+    "mounted": "mounted",
+    "again": "to be done again",
+    "failed": "failed",
+}
 _EVERY = 10.0  # seconds between two lines about one long task
 # Dozens of packages and blobs are told as one line: what moves fewer bytes than this, in less time, is one of them.
 _SMALL = 1_000_000  # bytes

@@ -46,7 +46,7 @@ def write_apart(
             if said.what == _workers.BEGUN:
                 open_tasks[said.number] = stack.enter_context(ExitStack())
                 tasks[said.number] = open_tasks[said.number].enter_context(progress.task("layer", titles[said.number]))
-                tasks[said.number].outcome = "failed"
+                tasks[said.number].outcome = "again"  # until it is done: by whoever asked
             elif said.what == _workers.ADVANCED:
                 tasks[said.number].advance(said.amount)
             else:

@@ -107,6 +107,7 @@ def test_processes_change_nothing(tmp_path: Path) -> None:
 def test_what_a_killed_process_did_not_do_is_done(tmp_path: Path) -> None:
     alone, killed = built(tmp_path / "alone", 1), built(tmp_path / "killed", 2, "killed")
     assert killed["layers"] == alone["layers"] and killed["told"]
+    assert killed["outcomes"] == ["again", "done"]
     assert len(workers(tmp_path / "killed")) == 2
 
 
